@@ -1,0 +1,13 @@
+import { defineConfig } from "vitest/config";
+
+// Integration tests start real processes; two forks on two cores keep them honest and quick.
+export default defineConfig({
+  test: {
+    include: ["test/**/*.test.ts"],
+    pool: "forks",
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    reporters: ["default"],
+  },
+});
