@@ -1,0 +1,167 @@
+// Output of a connection: a list of chunks that JavaScript writes from where they lie.
+//
+//   chunk: ┌──────┬───────┬─────┬───────────────────────────────────┐
+//          │ next │ start │ end │ bytes … (CHUNK_BYTES - 12)        │
+//          └──────┴───────┴─────┴───────────────────────────────────┘
+//
+// Bytes between `start` and `end` are unsent. The first C_OUT_IN_FLIGHT of them are being written: libuv refers to them
+// until `written` says otherwise, so a chunk is released only then. Appending behind them is allowed.
+//
+// A connection with something to write is in the dirty list, once; `poll` walks it.
+
+import { CHUNK_BYTES } from "../../abi/limits.ts";
+import { allocate, release } from "../../core/pool.ts";
+import {
+  C_DIRTY_NEXT,
+  C_OUT_BYTES,
+  C_OUT_HEAD,
+  C_OUT_TAIL,
+  CONNECTION_CLOSED,
+  CONNECTION_DIRTY,
+  clearFlag,
+  hasFlag,
+  setFlag,
+} from "./connections.ts";
+
+export const CHUNK_NEXT: u32 = 0;
+export const CHUNK_START: u32 = 4; // offset from the chunk's address
+export const CHUNK_END: u32 = 8;
+export const CHUNK_HEADER_BYTES: u32 = 12;
+export const CHUNK_PAYLOAD_BYTES: u32 = CHUNK_BYTES - 12;
+
+// Per-instance state of this worker.
+let dirtyHead: u32 = 0;
+let dirtyTail: u32 = 0;
+let isExhausted: bool = false;
+
+/** Takes a fresh, empty chunk; 0 when the pool is exhausted. */
+export function createChunk(): u32 {
+  const chunk = allocate(CHUNK_BYTES);
+  if (chunk == 0) return 0;
+  store<u32>(chunk, 0, CHUNK_NEXT);
+  store<u32>(chunk, CHUNK_HEADER_BYTES, CHUNK_START);
+  store<u32>(chunk, CHUNK_HEADER_BYTES, CHUNK_END);
+  return chunk;
+}
+
+/** Appends `length` bytes. When the pool runs out the connection is marked to be aborted: see takeExhausted. */
+export function appendOutput(connection: u32, ptr: u32, length: u32): void {
+  let from = ptr;
+  let left = length;
+  while (left != 0) {
+    const room = outputRoom(connection);
+    if (room == 0) return;
+    const part = min(room, left);
+    memory.copy(outputCursor(connection), from, part);
+    advanceOutput(connection, part);
+    from += part;
+    left -= part;
+  }
+}
+
+/**
+ * A contiguous place of at least `length` bytes (at most 16,372) at the end of the output; 0 when the pool is exhausted.
+ * The caller writes there and calls `advanceOutput`. What is left of the chunk before is not used.
+ */
+export function reserveOutput(connection: u32, length: u32): u32 {
+  const tail = load<u32>(connection, C_OUT_TAIL);
+  if (tail != 0 && <u32>CHUNK_BYTES - load<u32>(tail, CHUNK_END) >= length) return tail + load<u32>(tail, CHUNK_END);
+  if (!addChunk(connection)) return 0;
+  return outputCursor(connection);
+}
+
+/** Says that `length` bytes were written at the cursor; the connection becomes dirty. */
+export function advanceOutput(connection: u32, length: u32): void {
+  const tail = load<u32>(connection, C_OUT_TAIL);
+  store<u32>(tail, load<u32>(tail, CHUNK_END) + length, CHUNK_END);
+  store<u32>(connection, load<u32>(connection, C_OUT_BYTES) + length, C_OUT_BYTES);
+  markDirty(connection);
+}
+
+/** Releases `length` bytes from the front: they were written. */
+export function consumeOutput(connection: u32, length: u32): void {
+  let left = length;
+  store<u32>(connection, load<u32>(connection, C_OUT_BYTES) - length, C_OUT_BYTES);
+  while (left != 0) {
+    const chunk = load<u32>(connection, C_OUT_HEAD);
+    const start = load<u32>(chunk, CHUNK_START);
+    const held = load<u32>(chunk, CHUNK_END) - start;
+    if (left < held) {
+      store<u32>(chunk, start + left, CHUNK_START);
+      return;
+    }
+    left -= held;
+    const next = load<u32>(chunk, CHUNK_NEXT);
+    release(chunk);
+    store<u32>(connection, next, C_OUT_HEAD);
+    if (next == 0) store<u32>(connection, 0, C_OUT_TAIL);
+  }
+}
+
+/** Releases everything: the socket is gone. */
+export function destroyOutput(connection: u32): void {
+  let chunk = load<u32>(connection, C_OUT_HEAD);
+  while (chunk != 0) {
+    const next = load<u32>(chunk, CHUNK_NEXT);
+    release(chunk);
+    chunk = next;
+  }
+  store<u32>(connection, 0, C_OUT_HEAD);
+  store<u32>(connection, 0, C_OUT_TAIL);
+  store<u32>(connection, 0, C_OUT_BYTES);
+}
+
+/** Puts a connection into the list that `poll` walks. */
+export function markDirty(connection: u32): void {
+  if (hasFlag(connection, CONNECTION_DIRTY)) return;
+  setFlag(connection, CONNECTION_DIRTY);
+  store<u32>(connection, 0, C_DIRTY_NEXT);
+  if (dirtyTail != 0) store<u32>(dirtyTail, connection, C_DIRTY_NEXT);
+  else dirtyHead = connection;
+  dirtyTail = connection;
+}
+
+/** Takes the first dirty connection out of the list; 0 when there is none. */
+export function takeDirty(): u32 {
+  const connection = dirtyHead;
+  if (connection == 0) return 0;
+  dirtyHead = load<u32>(connection, C_DIRTY_NEXT);
+  if (dirtyHead == 0) dirtyTail = 0;
+  clearFlag(connection, CONNECTION_DIRTY);
+  return connection;
+}
+
+/** Whether the pool ran out since the last call: output of some connection is then incomplete. */
+export function takeExhausted(): bool {
+  const was = isExhausted;
+  isExhausted = false;
+  return was;
+}
+
+function outputCursor(connection: u32): u32 {
+  const tail = load<u32>(connection, C_OUT_TAIL);
+  return tail + load<u32>(tail, CHUNK_END);
+}
+
+function outputRoom(connection: u32): u32 {
+  const tail = load<u32>(connection, C_OUT_TAIL);
+  if (tail != 0) {
+    const room = <u32>CHUNK_BYTES - load<u32>(tail, CHUNK_END);
+    if (room != 0) return room;
+  }
+  return addChunk(connection) ? CHUNK_PAYLOAD_BYTES : 0;
+}
+
+function addChunk(connection: u32): bool {
+  if (hasFlag(connection, CONNECTION_CLOSED)) return false;
+  const chunk = createChunk();
+  if (chunk == 0) {
+    isExhausted = true;
+    return false;
+  }
+  const tail = load<u32>(connection, C_OUT_TAIL);
+  if (tail != 0) store<u32>(tail, chunk, CHUNK_NEXT);
+  else store<u32>(connection, chunk, C_OUT_HEAD);
+  store<u32>(connection, chunk, C_OUT_TAIL);
+  return true;
+}
