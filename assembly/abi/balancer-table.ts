@@ -1,0 +1,170 @@
+// The balancer's memory map: one shared memory for all threads, fixed, zero at the start.
+//
+//   ╒════════╤═════════╤═══════════╤══════╤════════╤════════╤══════════╤═════════╤═══════╤═══════╕
+//   │ header │ workers │ instances │ sets │ limits │ gauges │ service  │ metric  │ stats │ arena │
+//   │        │ × W     │ columns   │ × S  │        │ × W    │ counts×W │ cells×W │ × W   │       │
+//   └────────┴─────────┴───────────┴──────┴────────┴────────┴──────────┴─────────┴───────┴───────┘
+//
+// Rule 1: integer constants below 2^31, read by asc and by Node (the views in src/wasm).
+// Rule 2: each region names its writers. "× W" is one column per worker, written by that worker alone, so no
+// worker's counting evicts another's cache line, and a dead worker's share can be told apart and cleared.
+// Rule 3: pages that nobody touches cost no memory: columns of workers that never start stay unbacked.
+
+import { INSTANCE_BUCKETS, METRIC_CELLS } from "./metrics.ts";
+
+/** asconfig.json's 3,072 pages of 64 KiB: the map below, and 62 MiB for the arena. */
+export const BALANCER_MEMORY_PAGES = 3072;
+export const BALANCER_MEMORY_BYTES = 201326592;
+
+/** Data-plane threads. Above 16 cores one more sidecar is the better use of them. */
+export const WORKERS_MAX = 16;
+/** Instances of all services: 10,000 in one service, with room for those that come and go meanwhile. */
+export const INSTANCES_MAX = 16384;
+/** Sets: services, and their subsets by tag that routes name. */
+export const SETS_MAX = 4096;
+/** Services with limits; DESIGN asks for no more, a mesh of 2,000 that one app calls is not known. */
+export const SERVICES_MAX = 2048;
+
+export const CACHE_LINE_BYTES = 64;
+
+// ── Header: main thread, unless said otherwise ───────────────────────────────────────────────────
+
+/** The global epoch; starts at 1 (0 in a worker's record means: reads nothing). */
+export const EPOCH_OFFSET = 64;
+/** Counts changes of any instance's state; any thread, atomic. */
+export const STATE_VERSION_OFFSET = 128;
+/** One above the highest worker that ever started: how far a reader sums; any thread, atomic. */
+export const WORKERS_HIGH_OFFSET = 192;
+/** One above the highest slot that was ever set: how far a clearing goes. */
+export const INSTANCES_HIGH_OFFSET = 196;
+/** First free block of the arena, by address; 0 = none. */
+export const ARENA_FREE_OFFSET = 256;
+/** Bytes of the arena in use, retired blocks among them. */
+export const ARENA_USED_OFFSET = 260;
+/** Queue of blocks that wait for the workers' epochs. */
+export const RETIRED_FIRST_OFFSET = 264;
+export const RETIRED_LAST_OFFSET = 268;
+export const HEADER_BYTES = 4096;
+
+// ── Workers: one record each, a cache line ───────────────────────────────────────────────────────
+
+/** The epoch this worker reads under, or 0; worker, atomic. */
+export const WORKER_EPOCH_OFFSET = 0;
+/** 1 from `start` to `clearWorker`. */
+export const WORKER_LIVE_OFFSET = 4;
+/** Grows when somebody freed a limit that this worker waits for; any thread, atomic; Atomics.waitAsync on it. */
+export const WORKER_WAKE_OFFSET = 8;
+export const WORKER_BYTES = 64;
+export const WORKERS = HEADER_BYTES;
+
+// ── Instances: columns of u32 ────────────────────────────────────────────────────────────────────
+
+export const INSTANCE_COLUMN_BYTES = 4 * INSTANCES_MAX;
+/** STATE_* bits; any thread, atomic. */
+export const INSTANCE_STATES = WORKERS + WORKER_BYTES * WORKERS_MAX;
+/** Main thread. */
+export const INSTANCE_WEIGHTS = INSTANCE_STATES + INSTANCE_COLUMN_BYTES;
+/** Grows with every reuse of a slot; main thread. */
+export const INSTANCE_GENERATIONS = INSTANCE_WEIGHTS + INSTANCE_COLUMN_BYTES;
+/** The epoch in which the slot was cleared; main thread. */
+export const INSTANCE_EPOCHS = INSTANCE_GENERATIONS + INSTANCE_COLUMN_BYTES;
+
+// ── Sets: one record each, a cache line ──────────────────────────────────────────────────────────
+
+/** Address of the published member block, 0 = no members; main thread, atomic. */
+export const SET_BLOCK_OFFSET = 0;
+/** Index of the service whose limits apply; main thread. */
+export const SET_SERVICE_OFFSET = 4;
+/** u64 cursor of the round robins; any thread, atomic; 64 bits, because a wrap would break exact shares. */
+export const SET_CURSOR_OFFSET = 8;
+export const SET_BYTES = 64;
+export const SETS = INSTANCE_EPOCHS + INSTANCE_COLUMN_BYTES;
+
+// ── Limits: per service, main thread ─────────────────────────────────────────────────────────────
+
+/** One u32 per counter: the limit plus one, so that zeroed memory (0) means no limit. */
+export const LIMITS = SETS + SET_BYTES * SETS_MAX;
+export const LIMIT_RECORD_BYTES = 16;
+/** One u32 per service: bit w = worker w waits for a limit of that service; any thread, atomic. */
+export const WAITING = LIMITS + LIMIT_RECORD_BYTES * SERVICES_MAX;
+
+// ── Gauges: per worker and instance; cleared when a worker dies ──────────────────────────────────
+
+/** Requests between pick (or adopt) and release. */
+export const GAUGE_INFLIGHT_OFFSET = 0;
+/** Requests that wait for a connection to this instance. */
+export const GAUGE_PENDING_OFFSET = 4;
+/** Open upstream connections. */
+export const GAUGE_CONNECTIONS_OFFSET = 8;
+export const GAUGE_BYTES = 16;
+export const GAUGES = WAITING + 4 * SERVICES_MAX;
+export const GAUGE_COLUMN_BYTES = GAUGE_BYTES * INSTANCES_MAX;
+
+// ── Service counts: per worker and service, one u32 per counter; cleared when a worker dies ──────
+
+export const SERVICE_COUNTS = GAUGES + GAUGE_COLUMN_BYTES * WORKERS_MAX;
+export const SERVICE_COUNT_BYTES = 16;
+export const SERVICE_COUNT_COLUMN_BYTES = SERVICE_COUNT_BYTES * SERVICES_MAX;
+
+// ── Metric cells: per worker, u64; never go back ─────────────────────────────────────────────────
+
+export const CELLS = SERVICE_COUNTS + SERVICE_COUNT_COLUMN_BYTES * WORKERS_MAX;
+export const CELL_COLUMN_BYTES = 8 * METRIC_CELLS;
+
+// ── Stats: per worker and instance; zeroed when a slot is set anew ───────────────────────────────
+
+/** u64 finished requests, u64 failed ones among them, u64 sum of latencies in µs. */
+export const STAT_REQUESTS_OFFSET = 0;
+export const STAT_FAILURES_OFFSET = 8;
+export const STAT_SUM_OFFSET = 16;
+/** u32 per latency bucket; differences stay right when one wraps. */
+export const STAT_BUCKETS_OFFSET = 32;
+export const STAT_BYTES = STAT_BUCKETS_OFFSET + 4 * INSTANCE_BUCKETS;
+export const STATS = CELLS + CELL_COLUMN_BYTES * WORKERS_MAX;
+export const STAT_COLUMN_BYTES = STAT_BYTES * INSTANCES_MAX;
+
+// ── Arena: member blocks; main thread ────────────────────────────────────────────────────────────
+
+export const ARENA = STATS + STAT_COLUMN_BYTES * WORKERS_MAX;
+export const ARENA_END = BALANCER_MEMORY_BYTES;
+
+// A member block. All of it but MODE is immutable once published.
+//
+//   ╒═════════════════╤═══════════════════╤══════════════════════════════════════╕
+//   │ header 64 bytes │ members × 8 bytes │ lookup: sequence, alias table, ring, │
+//   │                 │ slot, weight      │ Maglev table, or nothing             │
+//   └─────────────────┴───────────────────┴──────────────────────────────────────┘
+export const BLOCK_POLICY_OFFSET = 0;
+export const BLOCK_COUNT_OFFSET = 4;
+/** State version and MODE_* packed (balancer/eligible.ts); any thread, atomic. */
+export const BLOCK_MODE_OFFSET = 8;
+export const BLOCK_LOOKUP_LENGTH_OFFSET = 12;
+export const BLOCK_LOOKUP_OFFSET = 16;
+export const BLOCK_SIZE_OFFSET = 20;
+/** The retired queue's link and epoch; main thread, after the block left its set. */
+export const BLOCK_NEXT_OFFSET = 24;
+export const BLOCK_EPOCH_OFFSET = 28;
+export const BLOCK_MEMBERS_OFFSET = 64;
+export const MEMBER_BYTES = 8;
+export const MEMBER_WEIGHT_OFFSET = 4;
+
+// A staged member, between `beginSet` and `commitSet`: slot, weight, hash, and one word for the policy's compiler.
+export const STAGED_WEIGHT_OFFSET = 4;
+export const STAGED_HASH_OFFSET = 8;
+export const STAGED_SHARE_OFFSET = 12;
+export const STAGED_BYTES = 16;
+
+// ── Bounds of the compiled lookups ───────────────────────────────────────────────────────────────
+
+/** Smooth sequence: beyond this sum of (reduced) weights they are scaled down; each share stays within 1/65,536. */
+export const SEQUENCE_MAX = 65536;
+/** Largest weight of a member: a sum over all slots stays below 2^32. */
+export const WEIGHT_MAX = 262143;
+/** Points of a member of weight 100 on the ring (libketama's 160). */
+export const RING_POINTS_PER_WEIGHT_100 = 160;
+/** Points of a whole ring; beyond this every member's share shrinks: 26 points each at 10,000 members. */
+export const RING_POINTS_MAX = 262144;
+/** Maglev's primes (Eisenbud et al., NSDI 2016, §5.3): the small one up to 655 members (Envoy's default). */
+export const MAGLEV_SMALL = 65537;
+export const MAGLEV_LARGE = 655373;
+export const MAGLEV_SMALL_MEMBERS_MAX = 655;

@@ -1,0 +1,59 @@
+// The exports of balancer.wasm, and nothing else: the list to read when wiring the engine or the facade.
+//
+// Every parameter and result is a u32 or i32 (as a raw Wasm export: i32). Nothing here throws: a wrong index is a
+// bug of the caller and traps.
+//
+// For a worker (the engine imports these):
+//
+//   start(worker, seed)                 once per instantiation, before anything else
+//   quiesce()                           at the end of each turn: this thread holds no reference into member blocks
+//   pick(set, hash, skip0, skip1, skip2) → slot, in flight +1; or NO_INSTANCE. Empty skip: 0xffffffff
+//   adopt(slot) · release(slot)         in flight +1 / −1 without picking
+//   connectionOpened(slot) · connectionClosed(slot) · pendingAdded(slot) · pendingRemoved(slot)
+//   admit(service, counter) → 1 | 0     count one in, if the limit allows · leave(service, counter)
+//   waitForAdmission(service)           be woken at the next leave; then admit again before sleeping
+//   countOf(service, counter) · inflightOf(slot) · connectionsOf(slot) · pendingOf(slot)
+//   stateOf(slot) · generationOf(slot) · weightOf(slot) · serviceOf(set) · memberCountOf(set) · modeOf(set)
+//   eject(slot) · restore(slot) → 1 if this call changed it
+//   count(cell, delta) · observeLatency(cellBase, us) · observeInstance(slot, us, failed)
+//
+// For the main thread besides (through src/wasm/balancer.ts):
+//
+//   create()                            once per memory
+//   setInstance(slot, weight, generation) · setWeight(slot, weight) · setState(slot, mask, bits) · clearInstance(slot)
+//   slotIdle(slot) → 1 when a cleared slot may be set again
+//   beginSet(set, policy, service, capacity) · addMember(slot, weight, memberHash) · commitSet() · clearSet(set)
+//   setLimit(service, counter, limit)   0xffffffff = none
+//   clearWorker(worker)                 after its thread has ended · reclaim() → blocks freed · arenaUsed() → bytes
+
+export { admit, countOf, leave, setLimit, waitForAdmission } from "./admission.ts";
+export { arenaUsed } from "./arena.ts";
+export { quiesce, reclaim } from "./epochs.ts";
+export {
+  adopt,
+  connectionClosed,
+  connectionOpened,
+  connectionsOf,
+  inflightOf,
+  pendingAdded,
+  pendingOf,
+  pendingRemoved,
+  release,
+} from "./gauges.ts";
+export {
+  clearInstance,
+  eject,
+  generationOf,
+  restore,
+  setInstance,
+  setState,
+  setWeight,
+  slotIdle,
+  stateOf,
+  weightOf,
+} from "./instances.ts";
+export { count, observeLatency } from "./metrics.ts";
+export { pick } from "./pick.ts";
+export { addMember, beginSet, clearSet, commitSet, memberCountOf, modeOf, serviceOf } from "./sets.ts";
+export { observeInstance } from "./stats.ts";
+export { clearWorker, create, start } from "./workers.ts";
