@@ -1,0 +1,54 @@
+// HTTP/2 (RFC 9113), both roles, behind one door. `connection` and `stream` are addresses of records.
+//
+//   startH2(connection)                      queues the preface: role is C_ROLE; input starts with the peer's preface
+//   stopH2(connection)                       gives all codec memory back; streams were released before
+//   startTurnH2(connection)                  a new turn: FRAMES_PER_TURN_MAX counts from zero
+//   receiveH2(connection): i32               EVENT_*, from [inputPtr, inputEnd); call until EVENT_NONE or EVENT_BLOCKED
+//   endH2(connection): i32                   the peer's FIN: EVENT_RESET for each stream cut short, then EVENT_NONE
+//   openH2(connection): u32                  a stream for a new request, 0 when canOpenH2 is false; its id comes with
+//                                            its head, so streams may send their heads in any order
+//   canOpenH2(connection): bool              below the peer's limit, no GOAWAY either way, identifiers left
+//   maxStreamsH2(connection): u32            how many streams may be open at once (100 until the peer's SETTINGS)
+//   hasExtendedConnectH2(connection): bool   the peer said SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441)
+//   sendHeadH2(stream, head, end)            request or response
+//   sendInformationalH2(stream, head)        1xx
+//   sendableH2(stream): u32                  DATA bytes that may be sent now
+//   sendDataH2(stream, ptr, length, end)     length <= sendableH2
+//   sendTrailersH2(stream, head)             ends our side
+//   sendEndH2(stream)                        ends our side without data
+//   resetH2(stream, code)                    RST_STREAM, once
+//   creditH2(stream, bytes)                  `bytes` of EVENT_DATA were passed on
+//   releaseStreamH2(stream)                  destroys the record; resets the stream first where it is not over
+//   goawayH2(connection, code, final)        first notice (2^31 - 1), then the final one
+//   pingH2(connection)                       answered by EVENT_PONG
+//
+// After a send on a stream that is STREAM_RESET or whose side is over nothing happens: the caller learns it by events.
+
+import { endH2, goawayH2, pingH2, startH2, startTurnH2, stopH2 } from "./connection.ts";
+import { receiveH2 } from "./receive.ts";
+import { sendDataH2, sendEndH2, sendHeadH2, sendInformationalH2, sendTrailersH2 } from "./send.ts";
+import { canOpenH2, hasExtendedConnectH2, maxStreamsH2, openH2, releaseStreamH2, resetH2 } from "./streams.ts";
+import { creditH2, sendableH2 } from "./window.ts";
+
+export {
+  canOpenH2,
+  creditH2,
+  endH2,
+  goawayH2,
+  hasExtendedConnectH2,
+  maxStreamsH2,
+  openH2,
+  pingH2,
+  receiveH2,
+  releaseStreamH2,
+  resetH2,
+  sendableH2,
+  sendDataH2,
+  sendEndH2,
+  sendHeadH2,
+  sendInformationalH2,
+  sendTrailersH2,
+  startH2,
+  startTurnH2,
+  stopH2,
+};
