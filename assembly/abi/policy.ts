@@ -32,6 +32,7 @@ export const POLICY_RETRY_STATUS = 68; // u16 × 8
 export const POLICY_METRICS = 84; // u32 first metric cell of the service (abi/metrics.ts)
 export const POLICY_CONNECTIONS_MAX = 88; // u32
 export const POLICY_REQUESTS_MAX = 92; // u32
+export const POLICY_HASH_NAME_ID = 96; // u16 NAME_* of a header's name
 export const POLICY_BYTES = 128;
 
 export const SERVICE_HTTP = 0; // bare instances: HTTP/1.1, gRPC content type: h2c
