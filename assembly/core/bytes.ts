@@ -40,18 +40,53 @@ export function lowerCase(byte: u32): u32 {
   return byte - 65 < 26 ? byte + 32 : byte;
 }
 
-/** Whether two ranges hold the same bytes. */
+/** Whether two ranges hold the same bytes. Whole words; the last one overlaps the one before it. */
 export function equalBytes(left: u32, right: u32, length: u32): bool {
-  let at: u32 = 0;
-  while (at + 8 <= length) {
-    if (load<u64>(left + at) != load<u64>(right + at)) return false;
-    at += 8;
+  if (length >= 8) {
+    const last = length - 8;
+    for (let at: u32 = 0; at < last; at += 8) {
+      if (load<u64>(left + at) != load<u64>(right + at)) return false;
+    }
+    return load<u64>(left + last) == load<u64>(right + last);
   }
-  while (at < length) {
+  if (length >= 4) {
+    if (load<u32>(left) != load<u32>(right)) return false;
+    return load<u32>(left + length - 4) == load<u32>(right + length - 4);
+  }
+  for (let at: u32 = 0; at < length; at += 1) {
     if (load<u8>(left + at) != load<u8>(right + at)) return false;
-    at += 1;
   }
   return true;
+}
+
+/**
+ * Copies between ranges that do not overlap. For texts of fields: `memory.copy` leaves the module, which costs more than
+ * the whole copy of a short text.
+ */
+export function copyBytes(to: u32, from: u32, length: u32): void {
+  if (length >= 16) {
+    if (length > 256) {
+      memory.copy(to, from, length);
+      return;
+    }
+    const last = length - 16;
+    for (let at: u32 = 0; at < last; at += 16) v128.store(to + at, v128.load(from + at));
+    v128.store(to + last, v128.load(from + last));
+    return;
+  }
+  if (length >= 8) {
+    const last = load<u64>(from + length - 8);
+    store<u64>(to, load<u64>(from));
+    store<u64>(to + length - 8, last);
+    return;
+  }
+  if (length >= 4) {
+    const last = load<u32>(from + length - 4);
+    store<u32>(to, load<u32>(from));
+    store<u32>(to + length - 4, last);
+    return;
+  }
+  for (let at: u32 = 0; at < length; at += 1) store<u8>(to + at, load<u8>(from + at));
 }
 
 /** Whether two ranges are equal but for ASCII case. */
