@@ -25,11 +25,13 @@
 //   beginSet(set, policy, service, capacity) · addMember(slot, weight, memberHash) · commitSet() · clearSet(set)
 //   setLimit(service, counter, limit)   0xffffffff = none
 //   clearWorker(worker)                 after its thread has ended · reclaim() → blocks freed · arenaUsed() → bytes
+//
+// Imported and exported in two statements: asc does not resolve `export … from` with an extension.
 
-export { admit, countOf, leave, setLimit, waitForAdmission } from "./admission.ts";
-export { arenaUsed } from "./arena.ts";
-export { quiesce, reclaim } from "./epochs.ts";
-export {
+import { admit, countOf, leave, setLimit, waitForAdmission } from "./admission.ts";
+import { arenaUsed } from "./arena.ts";
+import { quiesce, reclaim } from "./epochs.ts";
+import {
   adopt,
   connectionClosed,
   connectionOpened,
@@ -40,7 +42,7 @@ export {
   pendingRemoved,
   release,
 } from "./gauges.ts";
-export {
+import {
   clearInstance,
   eject,
   generationOf,
@@ -52,8 +54,52 @@ export {
   stateOf,
   weightOf,
 } from "./instances.ts";
-export { count, observeLatency } from "./metrics.ts";
-export { pick } from "./pick.ts";
-export { addMember, beginSet, clearSet, commitSet, memberCountOf, modeOf, serviceOf } from "./sets.ts";
-export { observeInstance } from "./stats.ts";
-export { clearWorker, create, start } from "./workers.ts";
+import { count, observeLatency } from "./metrics.ts";
+import { pick } from "./pick.ts";
+import { addMember, beginSet, clearSet, commitSet, memberCountOf, modeOf, serviceOf } from "./sets.ts";
+import { observeInstance } from "./stats.ts";
+import { clearWorker, create, start } from "./workers.ts";
+
+export {
+  addMember,
+  admit,
+  adopt,
+  arenaUsed,
+  beginSet,
+  clearInstance,
+  clearSet,
+  clearWorker,
+  commitSet,
+  connectionClosed,
+  connectionOpened,
+  connectionsOf,
+  count,
+  countOf,
+  create,
+  eject,
+  generationOf,
+  inflightOf,
+  leave,
+  memberCountOf,
+  modeOf,
+  observeInstance,
+  observeLatency,
+  pendingAdded,
+  pendingOf,
+  pendingRemoved,
+  pick,
+  quiesce,
+  reclaim,
+  release,
+  restore,
+  serviceOf,
+  setInstance,
+  setLimit,
+  setState,
+  setWeight,
+  slotIdle,
+  start,
+  stateOf,
+  waitForAdmission,
+  weightOf,
+};

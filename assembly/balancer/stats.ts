@@ -1,0 +1,55 @@
+// What an instance has done: requests, failures, and a histogram of latencies fine enough for p50 and p99.
+//
+// Four buckets to the octave, bounds at 2^(k/4): the geometric middle of a bucket is at most 9.1 % off. Each worker
+// adds to its own copy with plain stores; the main thread sums and computes quantiles (src/wasm/latency.ts).
+
+import {
+  INSTANCES_MAX,
+  STAT_BUCKETS_OFFSET,
+  STAT_BYTES,
+  STAT_COLUMN_BYTES,
+  STAT_FAILURES_OFFSET,
+  STAT_REQUESTS_OFFSET,
+  STAT_SUM_OFFSET,
+  STATS,
+  WORKERS_HIGH_OFFSET,
+} from "../abi/balancer-table.ts";
+import { INSTANCE_BUCKET_FIRST_LOG2, INSTANCE_BUCKETS, INSTANCE_BUCKETS_PER_OCTAVE } from "../abi/metrics.ts";
+import { ownStats } from "./thread.ts";
+
+// 2^(1/4), 2^(2/4), 2^(3/4) as fractions of 2^31: where an octave's mantissa passes into its next bucket.
+const QUARTER_FIRST: u32 = 0x9837f052;
+const QUARTER_SECOND: u32 = 0xb504f334;
+const QUARTER_THIRD: u32 = 0xd744fccb;
+
+/** Records one finished attempt, before its `release`: the slot may be another's afterwards. */
+export function observeInstance(slot: u32, us: u32, failed: u32): void {
+  assert(slot < u32(INSTANCES_MAX));
+  assert(ownStats != 0); // `start` comes first
+  const ptr = ownStats + slot * STAT_BYTES;
+  store<u64>(ptr, load<u64>(ptr, STAT_REQUESTS_OFFSET) + 1, STAT_REQUESTS_OFFSET);
+  if (failed != 0) store<u64>(ptr, load<u64>(ptr, STAT_FAILURES_OFFSET) + 1, STAT_FAILURES_OFFSET);
+  store<u64>(ptr, load<u64>(ptr, STAT_SUM_OFFSET) + u64(us), STAT_SUM_OFFSET);
+  const bucketPtr = ptr + STAT_BUCKETS_OFFSET + bucketOf(us) * 4;
+  store<u32>(bucketPtr, load<u32>(bucketPtr) + 1);
+}
+
+/** Zeroes a slot's statistics in every column. Main thread, while the slot is idle. */
+export function clearStats(slot: u32): void {
+  const workers = atomic.load<u32>(WORKERS_HIGH_OFFSET);
+  let ptr: u32 = STATS + slot * STAT_BYTES;
+  for (let worker: u32 = 0; worker < workers; worker += 1) {
+    // Untouched memory stays untouched: a fill would back its page.
+    if (load<u64>(ptr, STAT_REQUESTS_OFFSET) != 0) memory.fill(ptr, 0, STAT_BYTES);
+    ptr += STAT_COLUMN_BYTES;
+  }
+}
+
+function bucketOf(us: u32): u32 {
+  if (us < 1 << INSTANCE_BUCKET_FIRST_LOG2) return 0;
+  const log2 = 31 - clz(us);
+  const mantissa = us << (31 - log2);
+  const quarter = u32(mantissa >= QUARTER_FIRST) + u32(mantissa >= QUARTER_SECOND) + u32(mantissa >= QUARTER_THIRD);
+  const bucket = (log2 - INSTANCE_BUCKET_FIRST_LOG2) * INSTANCE_BUCKETS_PER_OCTAVE + quarter;
+  return min<u32>(bucket, INSTANCE_BUCKETS - 1);
+}
