@@ -1,3 +1,5 @@
+// How the tests run. `npm test` brings its own reporter (tools/vitest-reporter.mjs).
+
 import { defineConfig } from "vitest/config";
 
 // Integration tests start real processes; two forks on two cores keep them honest and quick.
