@@ -1,0 +1,47 @@
+// The worker's end of the listening sockets: each is a duplicate of the descriptor that the main thread owns.
+//
+// Closing it here (or dying) closes the duplicate only: the socket goes on listening, connections wait in its backlog
+// for the next worker. Accepted sockets come paused, so that not a byte is read before the engine's buffer is theirs.
+
+import { createServer, type Server } from "node:net";
+import type { ListenerOffer } from "./messages.ts";
+import type { Origin, Pump } from "./pump.ts";
+
+/** What became of an accept. */
+export interface AcceptFailure {
+  readonly kind: "accept" | "full";
+  readonly problem: string;
+}
+
+export interface Listener {
+  readonly kind: number;
+  /** Closes this worker's duplicate. */
+  stop(): void;
+}
+
+/** Accepts connections of one descriptor into the pump; resolves when it listens. */
+export function startListener(
+  offer: ListenerOffer,
+  pump: Pump,
+  failed: (failure: AcceptFailure) => void,
+): Promise<Listener> {
+  const origin: Origin = { kind: offer.kind, number: offer.number };
+  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true });
+  server.on("connection", (socket) => {
+    if (!pump.accept(socket, origin)) failed({ kind: "full", problem: "the engine's connection table is full" });
+  });
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ fd: offer.descriptor }, () => {
+      server.off("error", reject);
+      // EMFILE and its like: the connection is lost, the listener is not. Without a listener here it would be thrown.
+      server.on("error", (error) => failed({ kind: "accept", problem: error.message }));
+      resolve({ kind: offer.kind, stop: () => stop(server) });
+    });
+  });
+}
+
+/** Net.Server counts connections whose handle was taken as open for ever, so its callback never comes: none is given. */
+function stop(server: Server): void {
+  if (server.listening) server.close();
+}

@@ -1,0 +1,76 @@
+// What the main thread and a worker say to each other: one closed union each way.
+//
+// Types only, so that both sides may import it. Nothing here is on a request's way: listeners, snapshots, the beat of
+// the heart, batches of log entries.
+
+/** A compiled snapshot on its way to a worker's engine, with where each instance slot is reached. */
+export interface Program {
+  readonly revision: number;
+  /** Counts the programs that this process published; `applied` answers with it. */
+  readonly sequence: number;
+  readonly bytes: Uint8Array;
+  readonly endpoints: readonly Endpoint[];
+}
+
+/** Where an instance slot is reached; a generation tells a reused slot's users apart. */
+export interface Endpoint {
+  readonly slot: number;
+  readonly generation: number;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A listening socket: its descriptor is this worker's own duplicate, closed by it. */
+export interface ListenerOffer {
+  /** LISTENER_*. */
+  readonly kind: number;
+  /** Number of the `--listen` flag; 0 for the other kinds. */
+  readonly number: number;
+  readonly descriptor: number;
+}
+
+export type ToWorker =
+  | { readonly type: "listen"; readonly listeners: readonly ListenerOffer[] }
+  | { readonly type: "program"; readonly program: Program }
+  | { readonly type: "accessLog"; readonly isOn: boolean }
+  /** The main thread has taken that many bytes of log entries. */
+  | { readonly type: "logTaken"; readonly bytes: number }
+  /** Nothing new over listeners of that kind; what is under way ends. */
+  | { readonly type: "drainListener"; readonly kind: number }
+  /** Nothing new at all; answered by `drained` when nothing is under way any more. */
+  | { readonly type: "drain" }
+  /** Closes the listening sockets of these kinds. */
+  | { readonly type: "closeListeners"; readonly kinds: readonly number[] }
+  /** Tests only: execute `unreachable`, or never return. */
+  | { readonly type: "trap" }
+  | { readonly type: "hang" };
+
+/** What one engine has to tell besides the shared memory; cumulative since the worker's start where it counts. */
+export interface WorkerReport {
+  readonly exchanges: number;
+  readonly connections: number;
+  /** By role, then protocol: index role × 3 + protocol. */
+  readonly connectionsBy: readonly number[];
+  /** By GLITCH_*. */
+  readonly glitches: readonly number[];
+  readonly poolUsedBytes: number;
+  readonly poolBytes: number;
+  /** Log entries that were dropped because the main thread did not keep up. */
+  readonly logDrops: number;
+  /** accept(2) failures, and sockets refused because the engine's table was full. */
+  readonly acceptFailures: number;
+}
+
+export type FromWorker =
+  | { readonly type: "started" }
+  | { readonly type: "listening" }
+  /** `problem` 0: in force; else the engine's code, and the former program stays. */
+  | { readonly type: "applied"; readonly sequence: number; readonly problem: number }
+  | { readonly type: "beat"; readonly report: WorkerReport }
+  /** Log entries one after the other (abi/log-entry.ts), each behind its length as u32. */
+  | { readonly type: "logs"; readonly bytes: Uint8Array }
+  | { readonly type: "acceptFailed"; readonly problem: string }
+  | { readonly type: "drained" };
+
+/** Every half second: two seconds of silence are four missed beats (DESIGN §2). */
+export const BEAT_MS = 500;
