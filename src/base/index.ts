@@ -34,4 +34,5 @@ export {
   type RootLog,
   silentLog,
 } from "./log.ts";
+export { nearestOf } from "./nearest.ts";
 export { createRandom, type Random, uniqueId } from "./random.ts";

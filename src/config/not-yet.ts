@@ -1,0 +1,80 @@
+// What the documents may say and this version does not do yet.
+//
+// A field that is read and ignored in silence is a lie: whoever writes `hedge` must learn at once that nothing hedges.
+// So each such field stands here until the code that acts on it lands, and writing it is answered with a warning by
+// `check`, `apply` and at load. Whoever makes a field work deletes its row.
+
+import type { Issue } from "./issue.ts";
+import type { DocumentKind } from "./keyspace.ts";
+import { isSection, type Written } from "./merge.ts";
+
+interface NotYetRow {
+  readonly kind: DocumentKind;
+  /** Fields from the document's root; `*` is every element of a list. */
+  readonly path: readonly string[];
+  /** Which values are not acted on; default: every value but `none`. */
+  readonly isUnmet?: (value: unknown) => boolean;
+  readonly effect: string;
+}
+
+const SERVICE_ROWS: readonly Omit<NotYetRow, "kind">[] = [
+  { path: ["protocol"], isUnmet: (value) => value === "tcp", effect: "TCP services are not carried" },
+  { path: ["balance", "policy"], isUnmet: (value) => value === "maglev", effect: "ring-hash is used instead" },
+  { path: ["balance", "slowStart"], effect: "newcomers get their full share at once" },
+  { path: ["balance", "zone"], isUnmet: (value) => value === "prefer", effect: "zones are not looked at" },
+  { path: ["hedge"], effect: "nothing is hedged" },
+  { path: ["outlier"], effect: "no instance is ejected" },
+  { path: ["health"], effect: "no health check is made" },
+  { path: ["rateLimit"], effect: "no rate is limited" },
+];
+
+const RULE_ROWS: readonly Omit<NotYetRow, "kind">[] = [
+  { path: ["mirror"], effect: "nothing is mirrored" },
+  { path: ["fault"], effect: "no fault is made" },
+  { path: ["balance"], effect: "the service's balance is used" },
+  { path: ["limits"], effect: "the service's limits are used" },
+  { path: ["hedge"], effect: "nothing is hedged" },
+  { path: ["outlier"], effect: "no instance is ejected" },
+  { path: ["health"], effect: "no health check is made" },
+  { path: ["rateLimit"], effect: "no rate is limited" },
+];
+
+/** Every field that is accepted and not acted on. */
+export const NOT_YET: readonly NotYetRow[] = [
+  ...SERVICE_ROWS.map((row): NotYetRow => ({ ...row, kind: "service" })),
+  ...SERVICE_ROWS.map((row): NotYetRow => ({ ...row, kind: "mesh", path: ["defaults", ...row.path] })),
+  ...RULE_ROWS.map((row): NotYetRow => ({ ...row, kind: "route", path: ["rules", "*", ...row.path] })),
+  { kind: "access", path: [], effect: "nobody is kept out" },
+];
+
+/** A warning for each written field of `NOT_YET`. */
+export function notYetIn(kind: DocumentKind, written: Written): Issue[] {
+  const issues: Issue[] = [];
+  for (const row of NOT_YET) {
+    if (row.kind !== kind) continue;
+    const isUnmet = row.isUnmet ?? ((value) => value !== "none");
+    for (const { path, value } of matchesOf(written, row.path)) {
+      if (isUnmet(value)) issues.push({ path, message: `accepted, not acted on yet: ${row.effect}`, isKey: true });
+    }
+  }
+  return issues;
+}
+
+interface Found {
+  readonly path: readonly (string | number)[];
+  readonly value: unknown;
+}
+
+function matchesOf(value: unknown, pattern: readonly string[]): Found[] {
+  const [field, ...rest] = pattern;
+  if (field === undefined) return [{ path: [], value }];
+  if (field === "*") {
+    if (!Array.isArray(value)) return [];
+    return value.flatMap((element, index) => prefixed(index, matchesOf(element, rest)));
+  }
+  return isSection(value) && value[field] !== undefined ? prefixed(field, matchesOf(value[field], rest)) : [];
+}
+
+function prefixed(first: string | number, found: readonly Found[]): Found[] {
+  return found.map(({ path, value }) => ({ path: [first, ...path], value }));
+}

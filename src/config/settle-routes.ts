@@ -1,0 +1,105 @@
+// Routes among each other and among services: who has which host, and whether what a rule overrides fits its services.
+//
+// A host belongs to one route. A strict reader refuses the later of two; a tolerant one (etcd, where two operators may
+// have written at once) gives the host to the route whose name sorts first, so that every sidecar decides alike, and
+// says so. A route that is left without a host is out of force.
+
+import { nearestOf } from "../base/index.ts";
+import type { Route, Service } from "./documents.ts";
+import type { Issue, JudgeMode } from "./issue.ts";
+import type { DocumentId } from "./keyspace.ts";
+import { parseOverrides } from "./parse-document.ts";
+
+/** A problem and whose it is. */
+export interface DocumentIssue extends Issue {
+  readonly id: DocumentId;
+}
+
+export interface SettledRoutes {
+  readonly routes: ReadonlyMap<string, Route>;
+  readonly issues: readonly DocumentIssue[];
+}
+
+export interface SettleOptions {
+  readonly mode: JudgeMode;
+  /** Names that `to` may use besides the services at hand; `undefined`: any. */
+  readonly knownServices?: ReadonlySet<string> | undefined;
+}
+
+/** Settles hosts in the order of names, and lists what does not fit. */
+export function settleRoutes(
+  routes: ReadonlyMap<string, Route>,
+  services: ReadonlyMap<string, Service>,
+  { mode, knownServices }: SettleOptions,
+): SettledRoutes {
+  const issues: DocumentIssue[] = [...checkServiceHosts(services)];
+  const settled = new Map<string, Route>();
+  const ownerOfHost = new Map<string, string>();
+  for (const name of [...routes.keys()].sort()) {
+    const route = routes.get(name)!;
+    const id: DocumentId = { kind: "route", name };
+    const hosts = route.hosts.filter((host) => {
+      const owner = ownerOfHost.get(host);
+      if (owner === undefined) ownerOfHost.set(host, name);
+      else issues.push({ id, ...hostTaken(route, host, owner, mode) });
+      return owner === undefined;
+    });
+    if (hosts.length > 0) settled.set(name, hosts.length === route.hosts.length ? route : { ...route, hosts });
+    issues.push(...checkOverrides(route, services).map((issue) => ({ ...issue, id })));
+    if (knownServices === undefined) continue;
+    issues.push(...checkTargets(route, services, knownServices).map((issue) => ({ ...issue, id })));
+  }
+  return { routes: settled, issues };
+}
+
+function hostTaken(route: Route, host: string, owner: string, mode: JudgeMode): Issue {
+  const what = host === "*" ? "all other hosts" : host;
+  const effect = mode === "strict" ? "" : "; it stays with that one";
+  const index = route.hosts.indexOf(host);
+  return { path: ["hosts", index], message: `route ${owner} has ${what} already${effect}` };
+}
+
+function checkServiceHosts(services: ReadonlyMap<string, Service>): DocumentIssue[] {
+  const issues: DocumentIssue[] = [];
+  const ownerOfHost = new Map<string, string>();
+  for (const name of [...services.keys()].sort()) {
+    services.get(name)!.hosts.forEach((host, index) => {
+      const owner = ownerOfHost.get(host) ?? (services.has(host) && host !== name ? host : undefined);
+      if (owner === undefined) ownerOfHost.set(host, name);
+      else if (owner !== name) {
+        const message = `service ${owner} has ${host} already`;
+        issues.push({ id: { kind: "service", name }, path: ["hosts", index], message });
+      }
+    });
+  }
+  return issues;
+}
+
+function checkOverrides(route: Route, services: ReadonlyMap<string, Service>): Issue[] {
+  return route.rules.flatMap((rule, index) => {
+    if (Object.keys(rule.overrides).length === 0) return [];
+    const targets = new Set(rule.to.map(({ service }) => service));
+    return [...targets].flatMap((name) => {
+      const service = services.get(name);
+      const problems = service === undefined ? [] : parseOverrides(service, rule.overrides).issues;
+      return problems.map((issue) => ({ ...issue, path: ["rules", index, ...issue.path] }));
+    });
+  });
+}
+
+function checkTargets(route: Route, services: ReadonlyMap<string, Service>, known: ReadonlySet<string>): Issue[] {
+  const issues: Issue[] = [];
+  const judgeName = (name: string, path: readonly (string | number)[]) => {
+    if (services.has(name) || known.has(name)) return;
+    const nearest = nearestOf(name, [...services.keys(), ...known]);
+    const hint = nearest === undefined ? undefined : `did you mean ${nearest}?`;
+    issues.push({ path, message: `there is no service ${name}`, hint });
+  };
+  route.rules.forEach((rule, index) => {
+    rule.to.forEach(({ service }, target) => {
+      judgeName(service, ["rules", index, "to", target, "service"]);
+    });
+    if (rule.mirror !== undefined) judgeName(rule.mirror.service, ["rules", index, "mirror", "service"]);
+  });
+  return issues;
+}
