@@ -30,13 +30,16 @@ import {
   stopH1,
   wantsCloseH1,
 } from "./lifecycle.ts";
+import { endH1, receiveH1 } from "./receive.ts";
 
 export {
   becomeTunnelH1,
   closeAfterResponseH1,
   creditH1,
+  endH1,
   isReusableH1,
   openH1,
+  receiveH1,
   releaseStreamH1,
   resetH1,
   sendableH1,

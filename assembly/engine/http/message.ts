@@ -38,12 +38,12 @@ const GET_: u32 = 0x544547;
 const PUT_: u32 = 0x545550;
 const HEAD_: u32 = 0x44414548;
 const POST_: u32 = 0x54534f50;
-const CONNECT_: usize = memory.data<u8>([67, 79, 78, 78, 69, 67, 84]);
-const OPTIONS_: usize = memory.data<u8>([79, 80, 84, 73, 79, 78, 83]);
-const DELETE_: usize = memory.data<u8>([68, 69, 76, 69, 84, 69]);
-const PATCH_: usize = memory.data<u8>([80, 65, 84, 67, 72]);
-const TRACE_: usize = memory.data<u8>([84, 82, 65, 67, 69]);
-const GRPC: usize = memory.data<u8>([
+const CONNECT_ = <u32>memory.data<u8>([67, 79, 78, 78, 69, 67, 84]);
+const OPTIONS_ = <u32>memory.data<u8>([79, 80, 84, 73, 79, 78, 83]);
+const DELETE_ = <u32>memory.data<u8>([68, 69, 76, 69, 84, 69]);
+const PATCH_ = <u32>memory.data<u8>([80, 65, 84, 67, 72]);
+const TRACE_ = <u32>memory.data<u8>([84, 82, 65, 67, 69]);
+const GRPC = <u32>memory.data<u8>([
   97, 112, 112, 108, 105, 99, 97, 116, 105, 111, 110, 47, 103, 114, 112, 99,
 ]); // application/grpc
 

@@ -12,7 +12,7 @@ const HEX: u32 = 32;
 
 // Rows of sixteen bytes, 0x00 to 0xff; test/assembly/h1/syntax.test.ts compares them with the grammar.
 // biome-ignore format: a table of sixteen columns
-const CLASSES: usize = memory.data<u8>([
+const CLASSES = <u32>memory.data<u8>([
   0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0,
   0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
   2, 7, 6, 3, 7, 7, 7, 7, 6, 6, 7, 7, 6, 15, 15, 6,
