@@ -3,16 +3,24 @@
 //   at           at + 48        at + 96
 //   ├ decoder    ┼ encoder      ┤            memory for entries: core/pool, from the first insertion on
 
+import { HPACK_TABLE_BYTES_DEFAULT } from "../../abi/hpack-codes.ts";
+import { release } from "../../core/pool.ts";
+import { createTable, destroyTable, T_BUCKETS, TABLE_BYTES } from "./dynamic-table.ts";
+
 export const HPACK_TABLES_BYTES: u32 = 96;
 
 /** Makes both tables empty, 4,096 bytes, Huffman off. `at` is zeroed memory or not; nothing is allocated. */
 export function createTables(at: u32): void {
-  unreachable();
+  createTable(decoderOf(at), HPACK_TABLE_BYTES_DEFAULT);
+  createTable(encoderOf(at), HPACK_TABLE_BYTES_DEFAULT);
 }
 
-/** Gives their memory back; harmless when called twice. */
+/** Gives their memory back; harmless when called twice, or on zeroed memory. */
 export function destroyTables(at: u32): void {
-  unreachable();
+  const buckets = load<u32>(encoderOf(at), T_BUCKETS);
+  if (buckets != 0) release(buckets);
+  destroyTable(decoderOf(at));
+  destroyTable(encoderOf(at));
 }
 
 /** The table for startBlock and setDecoderLimit. */
@@ -22,5 +30,5 @@ export function decoderOf(at: u32): u32 {
 
 /** The table for encodeField and its like. */
 export function encoderOf(at: u32): u32 {
-  return at + 48;
+  return at + TABLE_BYTES;
 }

@@ -36,7 +36,7 @@ export function nameIdOf(ptr: u32, length: u32): u32 {
 
 /** Where the text of a known name lies, with the colon of a pseudo-header. */
 export function namePtr(id: u32): u32 {
-  return NAMES_TEXT + load<u16>(NAMES_PLACES + id * 4);
+  return <u32>NAMES_TEXT + load<u16>(NAMES_PLACES + id * 4);
 }
 
 /** How long it is; 0 for NAME_OTHER. */
