@@ -115,8 +115,8 @@ export function takeField(head: u32, id: u32, name: u32, nameBytes: u32, value: 
   if (id == NAME_OTHER) {
     if (nameBytes == 17 && equalBytes(name, TRANSFER_UNDERSCORE, 17)) return REASON_BAD_REQUEST;
     if (nameBytes == 14 && equalBytes(name, LENGTH_UNDERSCORE, 14)) return REASON_BAD_REQUEST;
-  } else if (id <= NAME_HOP_LAST) {
-    if (id > NAME_PSEUDO_LAST) return takeHopField(head, id, value, valueBytes);
+  } else if (id <= <u32>NAME_HOP_LAST) {
+    if (id > <u32>NAME_PSEUDO_LAST) return takeHopField(head, id, value, valueBytes);
   } else {
     switch (id) {
       case NAME_HOST:

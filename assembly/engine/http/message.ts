@@ -99,7 +99,7 @@ export function isGrpcContentType(ptr: u32, length: u32): bool {
  */
 export function isForbiddenTrailer(nameId: u32): bool {
   if (nameId == NAME_OTHER) return false;
-  if (nameId <= NAME_PSEUDO_LAST || (nameId >= NAME_HOP_FIRST && nameId <= NAME_HOP_LAST)) return true;
+  if (nameId <= <u32>NAME_PSEUDO_LAST || (nameId >= <u32>NAME_HOP_FIRST && nameId <= <u32>NAME_HOP_LAST)) return true;
   switch (nameId) {
     case NAME_HOST:
     case NAME_CONTENT_LENGTH:
