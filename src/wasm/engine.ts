@@ -7,8 +7,8 @@
 // 2. A RECORD_WRITE's bytes belong to the socket until `written` says that it took them.
 // 3. After `closed`, or a RECORD_CLOSE, a handle is forgotten and never spoken of again.
 
-import { RECORDS_MAX } from "../../assembly/abi/engine-memory.ts";
-import { SNAPSHOT_BYTES_MAX } from "../../assembly/abi/limits.ts";
+import { RECORDS_MAX, SNAPSHOT_BYTES_MAX } from "../../assembly/abi/engine-memory.ts";
+
 import { messageOf, pillionError } from "../base/index.ts";
 import { createEngineMemory, createEngineViews, type EngineViews } from "./memory.ts";
 

@@ -1,0 +1,5 @@
+// The door of the admin and probe servers. Names only, no logic.
+
+export type { ExplainListen, HttpServer } from "./http.ts";
+export { startAdmin, startProbe } from "./server.ts";
+export type { AdminView, InstanceView, Readiness, ServiceView } from "./view.ts";

@@ -1,0 +1,58 @@
+// What the admin and probe servers ask of the sidecar: declared here, answered by src/sidecar.
+//
+// Plain data, ready for JSON. The servers hold no state of their own.
+
+import type { LogLevel } from "../base/index.ts";
+
+export interface InstanceView {
+  readonly service: string;
+  readonly id: string;
+  readonly address: string;
+  readonly weight: number;
+  readonly zone: string | undefined;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly isSidecar: boolean;
+  /** ready · draining · ejected · unhealthy · removed. */
+  readonly state: string;
+  /** Finished requests since the sidecar started, and those among them that failed. */
+  readonly requests: number;
+  readonly errors: number;
+  readonly inFlight: number;
+  readonly pending: number;
+  readonly connections: number;
+  /** Absent before the first answer. */
+  readonly p50Us: number | undefined;
+  readonly p99Us: number | undefined;
+}
+
+export interface ServiceView {
+  readonly name: string;
+  readonly protocol: string;
+  readonly policy: string;
+  readonly hosts: readonly string[];
+  readonly instances: number;
+  readonly requests: number;
+  readonly errors: number;
+  readonly inFlight: number;
+}
+
+export interface Readiness {
+  readonly isReady: boolean;
+  /** What is waited for, a sentence each; empty when ready. */
+  readonly waitingFor: readonly string[];
+  /** Flag → address in use, or "off". */
+  readonly ports: Readonly<Record<string, string>>;
+}
+
+export interface AdminView {
+  services(): readonly ServiceView[];
+  instances(service: string | undefined): readonly InstanceView[];
+  /** Flags in force and documents as composed. */
+  config(): unknown;
+  readiness(): Readiness;
+  /** The Prometheus exposition. */
+  formatMetrics(): Promise<{ readonly contentType: string; readonly text: string }>;
+  /** Starts draining, as SIGTERM does; true when it was not draining yet. */
+  drain(): boolean;
+  logLevel: LogLevel;
+}

@@ -1,0 +1,44 @@
+// The words of metric labels and log fields for the engine's small integers.
+//
+// One table for each set of codes, so that a metric, a log line and the admin port never disagree. The numbers are
+// abi/engine-codes.ts's and abi/engine-records.ts's; test/src/telemetry/names.test.ts keeps the two in step.
+
+/** GLITCH_*, in the order of the codes: `pillion_glitches_total{kind}`. */
+export const GLITCH_NAMES = [
+  "bad-message",
+  "frame-size",
+  "stream-state",
+  "flow-control",
+  "compression",
+  "continuation",
+  "resets",
+  "settings",
+  "ping",
+  "empty-frames",
+  "small-data",
+  "priority",
+  "window-updates",
+  "refused-streams",
+  "head-limit",
+  "slow-head",
+  "output",
+  "push",
+  "preface",
+] as const;
+
+/** LISTENER_*: a `--listen` port is one more way out. */
+export const DIRECTION_NAMES = ["outbound", "inbound", "outbound"] as const;
+
+/** ROLE_*, for `pillion_connections{direction}`. */
+export const ROLE_NAMES = ["downstream", "upstream"] as const;
+
+/** PROTOCOL_*. */
+export const PROTOCOL_NAMES = ["unknown", "http1", "http2"] as const;
+
+/** COUNTER_* of the balancer: which limit an `overflow` met. */
+export const LIMIT_NAMES = ["requests", "pending", "connections", "retries"] as const;
+
+/** LOG_VERSION_*: 10, 11, 20; 0 = none. */
+export function versionName(code: number): string | undefined {
+  return code === 0 ? undefined : `${Math.floor(code / 10)}.${code % 10}`;
+}
