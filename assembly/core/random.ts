@@ -4,7 +4,9 @@
 // nothing that an outsider must not guess may come from here. Same seed, same draws.
 
 /** O'Neill's multiplier and default increment. */
+// biome-ignore lint/correctness/noPrecisionLoss: asc reads all 64 bits
 const MULTIPLIER: u64 = 6364136223846793005;
+// biome-ignore lint/correctness/noPrecisionLoss: asc reads all 64 bits
 const INCREMENT: u64 = 1442695040888963407;
 
 // Per instance (thread). A worker seeds it before the first draw.

@@ -1,6 +1,16 @@
 // The door of the seam to WebAssembly. Names only, no logic.
 
 export {
+  Balancer,
+  type BalancerExports,
+  type InstanceGauges,
+  instantiateBalancer,
+  type Member,
+  POLICY_CODES,
+  type PolicyName,
+  type SetContent,
+} from "./balancer.ts";
+export {
   createEngine,
   type Engine,
   type EngineExports,
@@ -9,5 +19,16 @@ export {
   RECORD_WORDS,
   recordAt,
 } from "./engine.ts";
+export { hashBytes, hashText } from "./hash.ts";
+export { differenceOf, quantileUs } from "./latency.ts";
 export { loadModule, type ModuleName } from "./load.ts";
 export { createEngineMemory, createEngineViews, type EngineViews } from "./memory.ts";
+export {
+  createBalancerMemory,
+  type InstanceWork,
+  LATENCY_BOUNDS_US,
+  type LatencyCounts,
+  SharedCounters,
+  watchAdmission,
+} from "./shared-memory.ts";
+export type { Slot } from "./slots.ts";
