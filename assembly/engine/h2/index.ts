@@ -24,9 +24,10 @@
 //
 // After a send on a stream that is STREAM_RESET or whose side is over nothing happens: the caller learns it by events.
 
-import { endH2, goawayH2, pingH2, startH2, startTurnH2, stopH2 } from "./connection.ts";
+import { pingH2, startH2, startTurnH2, stopH2 } from "./connection.ts";
 import { receiveH2 } from "./receive.ts";
 import { sendDataH2, sendEndH2, sendHeadH2, sendInformationalH2, sendTrailersH2 } from "./send.ts";
+import { endH2, goawayH2 } from "./shutdown.ts";
 import { canOpenH2, hasExtendedConnectH2, maxStreamsH2, openH2, releaseStreamH2, resetH2 } from "./streams.ts";
 import { creditH2, sendableH2 } from "./window.ts";
 

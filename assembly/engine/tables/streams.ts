@@ -72,6 +72,15 @@ export function createStream(connection: u32, id: u32): u32 {
   return stream;
 }
 
+/** Gives a record its id, which it was created without: a client's ids rise in the order of its heads. */
+export function assignStreamId(stream: u32, id: u32): void {
+  assert(id != 0 && load<u32>(stream, S_ID) == 0);
+  store<u32>(stream, id, S_ID);
+  const chain = chainOf(load<u32>(stream, S_CONNECTION), id);
+  store<u32>(stream, load<u32>(chain), S_CHAIN);
+  store<u32>(chain, stream);
+}
+
 /** Unlinks a record and gives it back. */
 export function destroyStream(stream: u32): void {
   const connection = load<u32>(stream, S_CONNECTION);

@@ -1,0 +1,193 @@
+// Every flood budget of a connection (reliability.md §1.2 and §6; the values are in abi/limits.ts).
+//
+// A check returns true while the peer is within its budget. Budgets that honest peers use up by bursts are buckets that
+// time fills again; those that honest peers use up by working are replenished by that work. A peer that is Pillion too
+// carries the traffic of many callers: each budget of it is sixteen times as wide.
+
+import { GLITCH_RESETS, ROLE_DOWNSTREAM } from "../../abi/engine-codes.ts";
+import {
+  H2_ACKS_QUEUED_MAX,
+  H2_EMPTY_FRAMES_MAX,
+  H2_GLITCHES_BURST,
+  H2_GLITCHES_PER_SECOND,
+  H2_PRIORITY_PER_STREAM,
+  H2_REFUSED_STREAMS_MAX,
+  H2_RESET_SAMPLE_STREAMS,
+  H2_RESETS_BURST,
+  H2_RESETS_PER_SECOND,
+  H2_SMALL_DATA_BUDGET,
+  H2_SMALL_DATA_OVERHEAD,
+  H2_WINDOW_UPDATES_BASE,
+  OUTPUT_CONTROL_BYTES_MAX,
+  OUTPUT_HIGH_BYTES,
+} from "../../abi/limits.ts";
+import { now } from "../http/event.ts";
+import { glitch } from "../http/glitch.ts";
+import { C_OUT_BYTES, C_PEER_IS_PILLION, C_ROLE } from "../tables/connections.ts";
+import {
+  H_ACK_BUCKET,
+  H_DATA_SENT,
+  H_GLITCH_BUCKET,
+  H_LAST_ID,
+  H_PRIORITIES,
+  H_REFUSED,
+  H_RESET_BUCKET,
+  H_SAMPLE_RESETS,
+  H_SAMPLE_STREAMS,
+  H_SMALL_BUDGET,
+  H_WINDOW_UPDATES,
+  S_EMPTY_FRAMES,
+  S_OUTSTANDING,
+  S_OVERHEAD,
+} from "./state.ts";
+
+/** How much wider the budgets of a Pillion peer are. */
+const PEER_FACTOR: u32 = 16;
+/** Acknowledgements leave the queue at least this fast, whatever else waits in the output: a slow link, not a dead one. */
+const ACKS_PER_SECOND: u32 = 330;
+
+export function startGuard(connection: u32): void {
+  fillBucket(connection + H_RESET_BUCKET, H2_RESETS_BURST);
+  fillBucket(connection + H_GLITCH_BUCKET, H2_GLITCHES_BURST);
+  fillBucket(connection + H_ACK_BUCKET, H2_ACKS_QUEUED_MAX);
+  store<i32>(connection, H2_SMALL_DATA_BUDGET, H_SMALL_BUDGET);
+}
+
+/** The peer turned out to be Pillion: the wider column from here on. */
+export function widenGuard(connection: u32): void {
+  fillBucket(connection + H_RESET_BUCKET, H2_RESETS_BURST * PEER_FACTOR);
+  fillBucket(connection + H_GLITCH_BUCKET, H2_GLITCHES_BURST * PEER_FACTOR);
+  fillBucket(connection + H_ACK_BUCKET, H2_ACKS_QUEUED_MAX * PEER_FACTOR);
+  store<i32>(connection, H2_SMALL_DATA_BUDGET * i32(PEER_FACTOR), H_SMALL_BUDGET);
+}
+
+/** A client opened a stream. */
+export function countStream(connection: u32): void {
+  const streams = u32(load<u16>(connection, H_SAMPLE_STREAMS)) + 1;
+  if (streams < <u32>H2_RESET_SAMPLE_STREAMS) {
+    store<u16>(connection, u16(streams), H_SAMPLE_STREAMS);
+  } else {
+    // Halving forgets the past gradually: the sample is between half and all of the last 500 streams.
+    store<u16>(connection, u16(streams >> 1), H_SAMPLE_STREAMS);
+    store<u16>(connection, load<u16>(connection, H_SAMPLE_RESETS) >> 1, H_SAMPLE_RESETS);
+  }
+  const refused = load<u16>(connection, H_REFUSED);
+  if (refused != 0) store<u16>(connection, refused - 1, H_REFUSED);
+}
+
+/**
+ * A stream was reset: by the peer, or by us for what the peer did (CVE-2023-44487, CVE-2025-8671). Only servers are
+ * guarded: a client's resets cost the upstream, a server's cost us nothing but the stream. False when the bucket is
+ * empty and at least half of the sampled streams ended so before a response.
+ */
+export function spendReset(connection: u32, isPremature: bool): bool {
+  if (load<u8>(connection, C_ROLE) != ROLE_DOWNSTREAM) return spendGlitch(connection, GLITCH_RESETS);
+  let resets = u32(load<u16>(connection, H_SAMPLE_RESETS));
+  if (isPremature) {
+    resets += 1;
+    store<u16>(connection, u16(min<u32>(resets, 0xffff)), H_SAMPLE_RESETS);
+  }
+  if (spend(connection, H_RESET_BUCKET, H2_RESETS_BURST, H2_RESETS_PER_SECOND)) return true;
+  return resets * 2 < u32(load<u16>(connection, H_SAMPLE_STREAMS));
+}
+
+/** Any other anomaly that left the connection alive. */
+export function spendGlitch(connection: u32, kind: u32): bool {
+  glitch(connection, kind);
+  return spend(connection, H_GLITCH_BUCKET, H2_GLITCHES_BURST, H2_GLITCHES_PER_SECOND);
+}
+
+/** An acknowledgement is about to be queued (CVE-2019-9512, -9515). */
+export function spendAck(connection: u32): bool {
+  const waiting = load<u32>(connection, C_OUT_BYTES);
+  if (isFlooded(connection)) return false;
+  // Each acknowledgement takes nine bytes or more, so an output this short proves how few can wait in it.
+  const tokens = widened(connection, H2_ACKS_QUEUED_MAX) - min(waiting / 9, widened(connection, H2_ACKS_QUEUED_MAX));
+  if (load<u32>(connection, H_ACK_BUCKET) < tokens) store<u32>(connection, tokens, H_ACK_BUCKET);
+  return spend(connection, H_ACK_BUCKET, H2_ACKS_QUEUED_MAX, ACKS_PER_SECOND);
+}
+
+/** Whether the peer makes us queue control frames and does not read them (nghttp2 5694e391). */
+export function isFlooded(connection: u32): bool {
+  return load<u32>(connection, C_OUT_BYTES) > <u32>(OUTPUT_HIGH_BYTES + OUTPUT_CONTROL_BYTES_MAX);
+}
+
+/** DATA without data and without END_STREAM (CVE-2019-9518). */
+export function spendEmpty(connection: u32, stream: u32): bool {
+  const count = u32(load<u8>(stream, S_EMPTY_FRAMES));
+  if (count >= <u32>H2_EMPTY_FRAMES_MAX) return false;
+  store<u8>(stream, u8(count + 1), S_EMPTY_FRAMES);
+  return true;
+}
+
+/** A DATA frame of fewer than H2_SMALL_DATA_OVERHEAD bytes: charged until the proxy has passed its bytes on. */
+export function spendSmallData(connection: u32, stream: u32, length: u32): bool {
+  const overhead = <u32>H2_SMALL_DATA_OVERHEAD - length;
+  store<u32>(stream, load<u32>(stream, S_OVERHEAD) + overhead, S_OVERHEAD);
+  const budget = load<i32>(connection, H_SMALL_BUDGET) - i32(overhead);
+  store<i32>(connection, budget, H_SMALL_BUDGET);
+  return budget >= 0;
+}
+
+/** `bytes` of the outstanding ones were passed on: their share of the overhead is forgiven. Before they are subtracted. */
+export function repaySmallData(connection: u32, stream: u32, bytes: u32): void {
+  const overhead = load<u32>(stream, S_OVERHEAD);
+  const outstanding = load<u32>(stream, S_OUTSTANDING);
+  const share = bytes >= outstanding ? overhead : u32((u64(overhead) * bytes) / outstanding);
+  store<u32>(stream, overhead - share, S_OVERHEAD);
+  store<i32>(connection, load<i32>(connection, H_SMALL_BUDGET) + i32(share), H_SMALL_BUDGET);
+}
+
+/** PRIORITY means nothing any more (RFC 9113 §5.3.2) and may still be sent. */
+export function spendPriority(connection: u32): bool {
+  const count = load<u32>(connection, H_PRIORITIES) + 1;
+  store<u32>(connection, count, H_PRIORITIES);
+  return (
+    u64(count) <= u64(H2_PRIORITY_PER_STREAM) * (1 + (load<u32>(connection, H_LAST_ID) >> 1)) * factorOf(connection)
+  );
+}
+
+/** WINDOW_UPDATE: earned by streams and by DATA that we sent. */
+export function spendWindowUpdate(connection: u32): bool {
+  const count = load<u32>(connection, H_WINDOW_UPDATES) + 1;
+  store<u32>(connection, count, H_WINDOW_UPDATES);
+  const streams = u64((load<u32>(connection, H_LAST_ID) + 1) >> 1);
+  const earned = 2 * (streams + 10 * u64(load<u32>(connection, H_DATA_SENT)));
+  return u64(count) <= (u64(H2_WINDOW_UPDATES_BASE) + earned) * factorOf(connection);
+}
+
+/** A stream above the limit that we advertised; each accepted stream forgives one. */
+export function spendRefusal(connection: u32): bool {
+  const count = u32(load<u16>(connection, H_REFUSED)) + 1;
+  store<u16>(connection, u16(count), H_REFUSED);
+  return count <= widened(connection, H2_REFUSED_STREAMS_MAX);
+}
+
+function widened(connection: u32, value: u32): u32 {
+  return value * factorOf(connection);
+}
+
+function factorOf(connection: u32): u32 {
+  return load<u8>(connection, C_PEER_IS_PILLION) != 0 ? PEER_FACTOR : 1;
+}
+
+// A bucket: u32 tokens, u32 time of the last look in milliseconds (differences survive its wrap after 49 days).
+
+function fillBucket(at: u32, tokens: u32): void {
+  store<u32>(at, tokens);
+  store<u32>(at, u32(now / 1000), 4);
+}
+
+function spend(connection: u32, bucket: u32, burst: u32, perSecond: u32): bool {
+  const at = connection + bucket;
+  const time = u32(now / 1000);
+  const earned = (u64(time - load<u32>(at, 4)) * perSecond * factorOf(connection)) / 1000;
+  let tokens = load<u32>(at);
+  if (earned != 0) {
+    tokens = u32(min<u64>(u64(tokens) + earned, u64(widened(connection, burst))));
+    store<u32>(at, time, 4);
+  }
+  if (tokens == 0) return false;
+  store<u32>(at, tokens - 1);
+  return true;
+}
