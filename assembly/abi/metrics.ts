@@ -49,3 +49,6 @@ export const INSTANCE_BUCKETS = 96;
 export const INSTANCE_BUCKETS_PER_OCTAVE = 4;
 /** log2 of the first bucket's lower bound in µs. */
 export const INSTANCE_BUCKET_FIRST_LOG2 = 3;
+
+/** The last block counts what reached no service: `no-route`, `bad-request`, `not-ready` and the like. */
+export const UNROUTED_METRICS = METRIC_CELLS - SERVICE_CELLS;

@@ -1,5 +1,215 @@
-// The exports of engine.wasm, nothing else.
+// The exports of engine.wasm, and nothing else: what src/wasm/engine.ts calls. docs/ABI.md says what each promises.
+//
+// Every call says what time it is; nothing here asks a clock. Handles are those of tables/connections.ts.
 
-import { createPool } from "../core/pool.ts";
+import { NONE, ROLE_DOWNSTREAM, ROLE_UPSTREAM } from "../abi/engine-codes.ts";
+import { STATIC_BYTES, TEXT_AREA, READ_BUFFER } from "../abi/engine-memory.ts";
+import { createPool, poolBytes, poolUsedBytes } from "../core/pool.ts";
+import { quiesce } from "./balancer.ts";
+import { receiveBytes, receiveClosed, receiveConnected, receiveEnd, receiveWritten, serveReady } from "./connection.ts";
+import { setNow } from "./http/event.ts";
+import { glitchesOf } from "./http/glitch.ts";
+import { createBudgets } from "./proxy/budget.ts";
+import { checkExchange, checkUpstream } from "./proxy/deadlines.ts";
+import { acceptConnection, checkDownstream, drainDownstream, finishDrain } from "./proxy/downstream.ts";
+import { STATE_FREE, X_STATE, exchangeAt, exchangeCount as countExchanges } from "./proxy/exchange.ts";
+import { createLog, droppedEntries, setAccessLogOn } from "./proxy/log.ts";
+import { drainGone } from "./proxy/membership.ts";
+import { seedRandom } from "./random.ts";
+import { activateSnapshot, snapshotSpare } from "./route/index.ts";
+import { forgetConnection, hasMoreRecords, writeRecords } from "./sweep.ts";
+import {
+  C_IN_USE,
+  C_LISTENER,
+  C_PROTOCOL,
+  C_ROLE,
+  CONNECTION_CLOSE_WANTED,
+  CONNECTION_CLOSED,
+  CONNECTION_DRAINING,
+  connectionCount as countConnections,
+  connectionHandle,
+  connectionOf,
+  connectionsEnd,
+  hasFlag,
+} from "./tables/connections.ts";
+import { CONNECTION_BYTES, CONNECTIONS } from "../abi/engine-memory.ts";
+import { isConnectionTimer, nextDeadline, startTimers, takeDueTimer, timerOwner } from "./timers.ts";
+import { hasReady } from "./tables/control.ts";
 
-export { createPool };
+/** Lays out this worker's memory; once, before anything else. */
+export function start(worker: u32, seed: u32, nowUs: f64): void {
+  assert(__heap_base < <usize>STATIC_BYTES);
+  setNow(u64(nowUs));
+  createPool();
+  createLog();
+  createBudgets();
+  startTimers(u64(nowUs));
+  seedRandom(seed + worker * 0x9e3779b9);
+}
+
+/** Where the next snapshot's bytes are to be written. */
+export function snapshotArea(): u32 {
+  return snapshotSpare();
+}
+
+/** Puts the snapshot just written in force; 0, or why not (the old one stays). */
+export function loadSnapshot(length: u32, nowUs: f64): i32 {
+  setNow(u64(nowUs));
+  const code = activateSnapshot(snapshotSpare(), length);
+  if (code == 0) drainGone();
+  return code;
+}
+
+/** A socket was accepted; its peer's address lies in TEXT_AREA. Returns a handle, or -1 when there is no room. */
+export function accept(listenerKind: u32, listenerService: u32, peerBytes: u32, nowUs: f64): i32 {
+  setNow(u64(nowUs));
+  const connection = acceptConnection(listenerKind, listenerService, TEXT_AREA, peerBytes);
+  if (connection == 0) return -1;
+  if (isDraining) drainDownstream(connection);
+  return i32(connectionHandle(connection));
+}
+
+/** `length` bytes lie at READ_BUFFER; all are taken. */
+export function receive(handle: u32, length: u32, nowUs: f64): void {
+  setNow(u64(nowUs));
+  const connection = connectionOf(handle);
+  if (connection != 0) receiveBytes(connection, READ_BUFFER, length);
+}
+
+/** The peer has sent its FIN. */
+export function ended(handle: u32, nowUs: f64): void {
+  setNow(u64(nowUs));
+  const connection = connectionOf(handle);
+  if (connection != 0) receiveEnd(connection);
+}
+
+/** The socket is gone, or was never opened; SOCKET_* says why. The handle is dead afterwards. */
+export function closed(handle: u32, failure: u32, nowUs: f64): void {
+  setNow(u64(nowUs));
+  const connection = connectionOf(handle);
+  if (connection == 0 || hasFlag(connection, CONNECTION_CLOSED)) return;
+  receiveClosed(connection, failure);
+  forgetConnection(connection);
+}
+
+/** A socket that RECORD_CONNECT asked for is open. */
+export function connected(handle: u32, nowUs: f64): void {
+  setNow(u64(nowUs));
+  const connection = connectionOf(handle);
+  if (connection != 0) receiveConnected(connection);
+}
+
+/** `bytes` of RECORD_WRITEs were taken by the kernel. */
+export function written(handle: u32, bytes: u32, nowUs: f64): void {
+  setNow(u64(nowUs));
+  const connection = connectionOf(handle);
+  if (connection != 0) receiveWritten(connection, bytes);
+}
+
+/** Records for JavaScript lie at RECORDS; returns how many. Call again while `more`. */
+export function poll(nowUs: f64): u32 {
+  setNow(u64(nowUs));
+  serveReady();
+  const count = writeRecords();
+  quiesce();
+  return count;
+}
+
+/** 1 when `poll` is to be called again in this turn (2: in the next one, input is waiting). */
+export function more(): u32 {
+  return hasMoreRecords() ? 1 : hasReady() ? 2 : 0;
+}
+
+/** Fires what is due. */
+export function advance(nowUs: f64): void {
+  const now = u64(nowUs);
+  setNow(now);
+  let node = takeDueTimer(now);
+  while (node != 0) {
+    const owner = timerOwner(node);
+    if (isConnectionTimer(node)) checkConnection(CONNECTIONS + owner * CONNECTION_BYTES);
+    else if (load<u8>(exchangeAt(owner), X_STATE) != STATE_FREE) checkExchange(exchangeAt(owner));
+    node = takeDueTimer(now);
+  }
+}
+
+/** The next time at which `advance` has something to do, µs; 0 = none. */
+export function deadline(): f64 {
+  return f64(nextDeadline());
+}
+
+/** From now on connections take no new requests once their peers had time to hear of it. */
+export function drain(nowUs: f64): void {
+  setNow(u64(nowUs));
+  isDraining = true;
+  drainListener(NONE);
+}
+
+/** The same for the connections of one kind of listener; later ones are not affected. */
+export function drainDownstreams(listenerKind: u32, nowUs: f64): void {
+  setNow(u64(nowUs));
+  drainListener(listenerKind);
+}
+
+export function exchangeCount(): u32 {
+  return countExchanges();
+}
+
+export function connectionCount(): u32 {
+  return countConnections();
+}
+
+/** Connections of a role and protocol: for the gauge, so a scan is cheap enough. */
+export function connectionsBy(role: u32, protocol: u32): u32 {
+  let found: u32 = 0;
+  const end = connectionsEnd();
+  for (let connection: u32 = CONNECTIONS; connection < end; connection += CONNECTION_BYTES) {
+    if (load<u8>(connection, C_IN_USE) == 0 || load<u8>(connection, C_ROLE) != role) continue;
+    if (load<u8>(connection, C_PROTOCOL) == protocol) found += 1;
+  }
+  return found;
+}
+
+export function glitchCount(kind: u32): u32 {
+  return glitchesOf(kind);
+}
+
+export function poolUsed(): u32 {
+  return poolUsedBytes();
+}
+
+export function poolSize(): u32 {
+  return poolBytes();
+}
+
+export function logDropped(): u32 {
+  return droppedEntries();
+}
+
+export function setAccessLog(on: u32): void {
+  setAccessLogOn(on != 0);
+}
+
+/** Dies, as a bug would: for the tests of the supervisor. */
+export function trap(): void {
+  unreachable();
+}
+
+// Per-instance state of this worker.
+let isDraining: bool = false;
+
+function drainListener(listenerKind: u32): void {
+  const end = connectionsEnd();
+  for (let connection: u32 = CONNECTIONS; connection < end; connection += CONNECTION_BYTES) {
+    if (load<u8>(connection, C_IN_USE) == 0 || load<u8>(connection, C_ROLE) != ROLE_DOWNSTREAM) continue;
+    if (hasFlag(connection, CONNECTION_CLOSED)) continue;
+    if (listenerKind == <u32>NONE || u32(load<u8>(connection, C_LISTENER)) == listenerKind) drainDownstream(connection);
+  }
+}
+
+function checkConnection(connection: u32): void {
+  if (load<u8>(connection, C_IN_USE) == 0 || hasFlag(connection, CONNECTION_CLOSED)) return;
+  if (load<u8>(connection, C_ROLE) == ROLE_UPSTREAM) checkUpstream(connection);
+  else if (hasFlag(connection, CONNECTION_DRAINING) && !hasFlag(connection, CONNECTION_CLOSE_WANTED)) finishDrain(connection);
+  else checkDownstream(connection);
+}

@@ -39,6 +39,11 @@ export const C_PROXY: u32 = 64;
 // ── The codec's fields: offsets 128 to 447 ───────────────────────────────────────────────────────
 export const C_CODEC: u32 = 128;
 
+// ── Spare: the peer's address as text, for x-forwarded-for and logs (IPv6 needs 45 bytes) ──────────
+export const C_PEER_BYTES: u32 = 448; // u8
+export const C_PEER: u32 = 449;
+export const PEER_BYTES_MAX: u32 = 63;
+
 // ── Flags ────────────────────────────────────────────────────────────────────────────────────────
 export const CONNECTION_CONNECTING: u32 = 1; // upstream socket not yet open
 export const CONNECTION_PAUSED: u32 = 2; // JavaScript was told to stop reading
@@ -52,6 +57,9 @@ export const CONNECTION_SHUTDOWN_SENT: u32 = 256;
 export const CONNECTION_BLOCKED: u32 = 512; // the codec said EVENT_BLOCKED: input waits in the backlog
 export const CONNECTION_READY: u32 = 1024; // in the ready list: to be served next turn
 export const CONNECTION_ABORT: u32 = 2048; // close with a reset, not after flushing
+export const CONNECTION_LINGER: u32 = 4096; // half-close first and discard input, so that the last answer arrives
+export const CONNECTION_BACKLOG_FULL: u32 = 8192; // reading is paused because of the backlog
+export const CONNECTION_PAUSE_TOLD: u32 = 16384; // what JavaScript was last told about reading
 
 // Per-instance state of this worker: the free list is threaded through C_DIRTY_NEXT.
 let firstFree: u32 = 0;

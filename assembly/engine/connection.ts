@@ -1,0 +1,353 @@
+// Connections: bytes in, events to the proxy, records out.
+//
+//   receive ──► (backlog) ──► h1 | h2 ──► one event after another ──► proxy
+//   poll    ──► ready list: input that had to wait ──► dirty list: what each socket is to do, as records
+//
+// A connection is forgotten in one place only, `sweep`, which `poll` calls for a dirty connection; everywhere else it is
+// only flagged. So no function below ever holds an address of a record that another one gives back.
+
+import {
+  EVENT_BLOCKED,
+  EVENT_CREDIT,
+  EVENT_DATA,
+  EVENT_END,
+  EVENT_FATAL,
+  EVENT_GOAWAY,
+  EVENT_HEAD,
+  EVENT_INFORMATIONAL,
+  EVENT_NONE,
+  EVENT_READY,
+  EVENT_REFUSE,
+  EVENT_RESET,
+  EVENT_TRAILERS,
+  NONE,
+  PROTOCOL_H1,
+  PROTOCOL_H2,
+  PROTOCOL_UNKNOWN,
+  REASON_CONNECT_FAILED,
+  REASON_CONNECT_TIMEOUT,
+  REASON_UPSTREAM_PROTOCOL,
+  REASON_UPSTREAM_RESET,
+  ROLE_DOWNSTREAM,
+  ROLE_UPSTREAM,
+} from "../abi/engine-codes.ts";
+import { SOCKET_TIMEOUT } from "../abi/engine-records.ts";
+import { BACKLOG_BYTES_MAX, LINGER_TIMEOUT_MS, OUTPUT_LOW_BYTES } from "../abi/limits.ts";
+import { release } from "../core/pool.ts";
+import { endH1, receiveH1, startH1 } from "./h1/index.ts";
+import { endH2, receiveH2, startH2, startTurnH2 } from "./h2/index.ts";
+import {
+  eventCode,
+  eventEnd,
+  eventFlags,
+  eventLen,
+  eventPtr,
+  eventStream,
+  inputEnd,
+  inputPtr,
+  now,
+  setInput,
+} from "./http/event.ts";
+import {
+  receiveInformational,
+  receiveResponse,
+  receiveResponseData,
+  receiveResponseEnd,
+  receiveUpstreamReset,
+} from "./proxy/response.ts";
+import {
+  receiveDownstreamReset,
+  receiveRequest,
+  receiveRequestData,
+  receiveRequestEnd,
+  refuseRequest,
+} from "./proxy/request.ts";
+import { awaitRequest } from "./proxy/downstream.ts";
+import { flushBlocked, flushStream } from "./proxy/flow.ts";
+import { loseConnection, loseStreams, serveConnection } from "./proxy/loss.ts";
+import { CP_PROGRESS, CP_WRITTEN, connectionReady, drainConnection } from "./proxy/upstream.ts";
+import {
+  C_BACKLOG_BYTES,
+  C_BACKLOG_HEAD,
+  C_BACKLOG_TAIL,
+  C_OUT_BYTES,
+  C_OUT_IN_FLIGHT,
+  C_PROTOCOL,
+  C_ROLE,
+  C_STREAM_COUNT,
+  CONNECTION_BACKLOG_FULL,
+  CONNECTION_BLOCKED,
+  CONNECTION_CLOSE_WANTED,
+  CONNECTION_CLOSED,
+  CONNECTION_DRAINING,
+  CONNECTION_LINGER,
+  CONNECTION_PEER_ENDED,
+  CONNECTION_SHUTDOWN_WANTED,
+  clearFlag,
+  connectionIndex,
+  hasFlag,
+  setFlag,
+} from "./tables/connections.ts";
+import { hasReady, lastReady, markReady, requestAbort, requestClose, takeReady } from "./tables/control.ts";
+import { CHUNK_END, CHUNK_NEXT, CHUNK_START, consumeOutput, markDirty } from "./tables/output.ts";
+import { appendBacklog } from "./tables/backlog.ts";
+import { S_CONNECTION } from "./tables/streams.ts";
+import { armTimer, connectionTimer } from "./timers.ts";
+
+/** "PRI " as one little-endian word: no HTTP/1.1 method, so four bytes decide (RFC 9113 §3.4). */
+const PRI_: u32 = 0x20495250;
+
+/** Takes `length` bytes at `ptr` that came from the connection's socket. */
+export function receiveBytes(connection: u32, ptr: u32, length: u32): void {
+  store<u64>(connection, now, CP_PROGRESS);
+  if (hasFlag(connection, CONNECTION_CLOSE_WANTED)) return; // lingering: read and forget
+  if (load<u8>(connection, C_PROTOCOL) == PROTOCOL_UNKNOWN) {
+    if (!detectProtocol(connection, ptr, length)) return;
+  } else if (load<u32>(connection, C_BACKLOG_BYTES) != 0 || hasFlag(connection, CONNECTION_BLOCKED)) {
+    keepInput(connection, ptr, length);
+    return;
+  }
+  setInput(ptr, ptr + length);
+  if (load<u8>(connection, C_PROTOCOL) == PROTOCOL_H2) startTurnH2(connection);
+  runCodec(connection);
+  if (inputPtr != inputEnd) keepInput(connection, inputPtr, inputEnd - inputPtr);
+}
+
+/** The peer's FIN. */
+export function receiveEnd(connection: u32): void {
+  setFlag(connection, CONNECTION_PEER_ENDED);
+  if (hasFlag(connection, CONNECTION_CLOSE_WANTED)) {
+    markDirty(connection);
+    return;
+  }
+  if (load<u32>(connection, C_BACKLOG_BYTES) == 0) endInput(connection);
+}
+
+/** The socket is open. */
+export function receiveConnected(connection: u32): void {
+  connectionReady(connection);
+  store<u64>(connection, now, CP_PROGRESS);
+  serveConnection(connection);
+  markDirty(connection);
+}
+
+/** The socket is gone, or never came to be; the record is to be forgotten by the caller. */
+export function receiveClosed(connection: u32, failure: u32): void {
+  if (load<u8>(connection, C_ROLE) == ROLE_UPSTREAM) {
+    loseConnection(connection, failure == SOCKET_TIMEOUT ? REASON_CONNECT_TIMEOUT : REASON_CONNECT_FAILED);
+  } else loseStreams(connection, REASON_UPSTREAM_RESET);
+}
+
+/** `length` bytes of output were taken by the kernel. */
+export function receiveWritten(connection: u32, length: u32): void {
+  store<u32>(connection, load<u32>(connection, C_OUT_IN_FLIGHT) - length, C_OUT_IN_FLIGHT);
+  store<u64>(connection, load<u64>(connection, CP_WRITTEN) + length, CP_WRITTEN);
+  store<u64>(connection, now, CP_PROGRESS);
+  consumeOutput(connection, length);
+  if (load<u32>(connection, C_OUT_BYTES) < <u32>OUTPUT_LOW_BYTES) flushBlocked(connection);
+  if (load<u32>(connection, C_OUT_BYTES) != 0 || hasFlag(connection, CONNECTION_CLOSE_WANTED | CONNECTION_SHUTDOWN_WANTED)) {
+    markDirty(connection);
+  }
+}
+
+/** Looks at every connection whose input had to wait. Those that become ready meanwhile wait for the next turn. */
+export function serveReady(): void {
+  if (!hasReady()) return;
+  const last = lastReady();
+  let connection: u32 = 0;
+  do {
+    connection = takeReady();
+    if (connection == 0) return;
+    feedBacklog(connection);
+  } while (connection != last);
+}
+
+function feedBacklog(connection: u32): void {
+  if (hasFlag(connection, CONNECTION_CLOSED)) markDirty(connection); // it may be forgotten now
+  if (hasFlag(connection, CONNECTION_CLOSE_WANTED | CONNECTION_CLOSED)) return;
+  clearFlag(connection, CONNECTION_BLOCKED);
+  if (load<u8>(connection, C_ROLE) == ROLE_UPSTREAM) serveConnection(connection);
+  else if (load<u32>(connection, C_STREAM_COUNT) == 0) awaitRequest(connection);
+  if (load<u8>(connection, C_PROTOCOL) == PROTOCOL_H2) startTurnH2(connection);
+  while (load<u32>(connection, C_BACKLOG_HEAD) != 0) {
+    const chunk = load<u32>(connection, C_BACKLOG_HEAD);
+    const start = chunk + load<u32>(chunk, CHUNK_START);
+    setInput(start, chunk + load<u32>(chunk, CHUNK_END));
+    runCodec(connection);
+    const taken = inputPtr - start;
+    store<u32>(connection, load<u32>(connection, C_BACKLOG_BYTES) - taken, C_BACKLOG_BYTES);
+    if (inputPtr != inputEnd) {
+      store<u32>(chunk, load<u32>(chunk, CHUNK_START) + taken, CHUNK_START);
+      return;
+    }
+    const next = load<u32>(chunk, CHUNK_NEXT);
+    store<u32>(connection, next, C_BACKLOG_HEAD);
+    if (next == 0) store<u32>(connection, 0, C_BACKLOG_TAIL);
+    release(chunk);
+    if (hasFlag(connection, CONNECTION_CLOSE_WANTED)) return;
+    if (hasFlag(connection, CONNECTION_BLOCKED)) return;
+  }
+  if (hasFlag(connection, CONNECTION_BACKLOG_FULL)) {
+    clearFlag(connection, CONNECTION_BACKLOG_FULL);
+    markDirty(connection);
+  }
+  if (hasFlag(connection, CONNECTION_PEER_ENDED)) endInput(connection);
+}
+
+function keepInput(connection: u32, ptr: u32, length: u32): void {
+  if (!appendBacklog(connection, ptr, length)) {
+    requestAbort(connection);
+    return;
+  }
+  if (load<u32>(connection, C_BACKLOG_BYTES) > <u32>BACKLOG_BYTES_MAX && !hasFlag(connection, CONNECTION_BACKLOG_FULL)) {
+    setFlag(connection, CONNECTION_BACKLOG_FULL);
+    markDirty(connection);
+  }
+}
+
+/** Whether the codec can go on with these bytes; else they were kept, or fed from where they were kept. */
+function detectProtocol(connection: u32, ptr: u32, length: u32): bool {
+  const isFirst = load<u32>(connection, C_BACKLOG_BYTES) == 0;
+  if (isFirst && (length >= 4 || load<u8>(ptr) != 80)) {
+    beginProtocol(connection, ptr, length);
+    return true;
+  }
+  // 'P' alone may begin PUT, POST, PATCH or the preface.
+  keepInput(connection, ptr, length);
+  const kept = load<u32>(connection, C_BACKLOG_BYTES);
+  if (kept < 4) return false;
+  const chunk = load<u32>(connection, C_BACKLOG_HEAD);
+  beginProtocol(connection, chunk + load<u32>(chunk, CHUNK_START), kept);
+  feedBacklog(connection);
+  return false;
+}
+
+function beginProtocol(connection: u32, ptr: u32, length: u32): void {
+  const isH2 = length >= 4 && load<u32>(ptr) == PRI_;
+  store<u8>(connection, u8(isH2 ? PROTOCOL_H2 : PROTOCOL_H1), C_PROTOCOL);
+  if (isH2) startH2(connection);
+  else startH1(connection);
+}
+
+function runCodec(connection: u32): void {
+  const isH2 = load<u8>(connection, C_PROTOCOL) == PROTOCOL_H2;
+  while (true) {
+    const event = isH2 ? receiveH2(connection) : receiveH1(connection);
+    if (event == EVENT_NONE) return;
+    if (event == EVENT_BLOCKED) {
+      setFlag(connection, CONNECTION_BLOCKED);
+      if (isH2) markReady(connection); // HTTP/1.1 becomes ready when the response before is done
+      return;
+    }
+    handleEvent(connection, event);
+    if (event == EVENT_FATAL || hasFlag(connection, CONNECTION_CLOSE_WANTED)) {
+      setInput(inputEnd, inputEnd);
+      return;
+    }
+  }
+}
+
+function handleEvent(connection: u32, event: i32): void {
+  if (event == EVENT_FATAL) {
+    failConnection(connection);
+    return;
+  }
+  if (event == EVENT_CREDIT) {
+    if (eventStream == <u32>NONE) flushBlocked(connection);
+    else flushStream(eventStream);
+    return;
+  }
+  if (load<u8>(connection, C_ROLE) == ROLE_DOWNSTREAM) handleRequestEvent(event);
+  else handleResponseEvent(connection, event);
+}
+
+function handleRequestEvent(event: i32): void {
+  switch (event) {
+    case EVENT_HEAD:
+      receiveRequest(eventStream, eventPtr, eventEnd);
+      break;
+    case EVENT_DATA:
+      receiveRequestData(eventStream, eventPtr, eventLen, eventEnd);
+      break;
+    case EVENT_TRAILERS:
+      receiveRequestEnd(eventStream, eventPtr);
+      break;
+    case EVENT_END:
+      receiveRequestEnd(eventStream, 0);
+      break;
+    case EVENT_RESET:
+      receiveDownstreamReset(eventStream);
+      break;
+    case EVENT_REFUSE:
+      refuseRequest(eventStream, eventPtr, eventCode);
+      break;
+    default: // READY, PONG, GOAWAY: nothing to do for a client's
+      break;
+  }
+}
+
+function handleResponseEvent(connection: u32, event: i32): void {
+  switch (event) {
+    case EVENT_HEAD:
+      receiveResponse(eventStream, eventPtr, eventEnd);
+      break;
+    case EVENT_INFORMATIONAL:
+      receiveInformational(eventStream, eventPtr);
+      break;
+    case EVENT_DATA:
+      receiveResponseData(eventStream, eventPtr, eventLen, eventEnd);
+      break;
+    case EVENT_TRAILERS:
+      receiveResponseEnd(eventStream, eventPtr);
+      break;
+    case EVENT_END:
+      receiveResponseEnd(eventStream, 0);
+      break;
+    case EVENT_RESET:
+      receiveUpstreamReset(eventStream, eventCode, eventFlags);
+      break;
+    case EVENT_GOAWAY:
+      drainConnection(connection);
+      break;
+    case EVENT_READY:
+      serveConnection(connection);
+      break;
+    default:
+      break;
+  }
+}
+
+/** The codec gave up: what it had to say is in the output. */
+function failConnection(connection: u32): void {
+  setFlag(connection, CONNECTION_DRAINING);
+  loseStreams(connection, REASON_UPSTREAM_PROTOCOL);
+  if (hasFlag(connection, CONNECTION_CLOSE_WANTED)) return;
+  if (load<u8>(connection, C_ROLE) == ROLE_DOWNSTREAM) setFlag(connection, CONNECTION_LINGER);
+  requestClose(connection);
+}
+
+/** All input before the FIN was taken. */
+function endInput(connection: u32): void {
+  const isH2 = load<u8>(connection, C_PROTOCOL) == PROTOCOL_H2;
+  if (load<u8>(connection, C_PROTOCOL) == PROTOCOL_UNKNOWN) {
+    requestClose(connection);
+    return;
+  }
+  const event = isH2 ? endH2(connection) : endH1(connection);
+  if (event != EVENT_NONE) handleEvent(connection, event);
+  if (hasFlag(connection, CONNECTION_CLOSE_WANTED)) return;
+  if (isH2) {
+    loseStreams(connection, REASON_UPSTREAM_RESET);
+    requestClose(connection);
+    return;
+  }
+  // HTTP/1.1: a client that half-closed still gets its answer; a tunnel goes on the other way.
+  if (load<u32>(connection, C_STREAM_COUNT) != 0) return;
+  if (load<u8>(connection, C_ROLE) == ROLE_UPSTREAM) drainConnection(connection);
+  requestClose(connection);
+}
+
+/** Gives a connection that closes some time to do so. */
+export function armLinger(connection: u32): void {
+  armTimer(connectionTimer(connectionIndex(connection)), now + u64(LINGER_TIMEOUT_MS) * 1000);
+}

@@ -1,0 +1,54 @@
+// The retry budget: retries may add a share of the requests to a service, and a few a second besides.
+//
+// A token bucket for each service, in 1/1024 of a retry: every request puts in `ratio`, time puts in `minimumPerSecond`,
+// a retry takes 1,024. So a service that fails altogether sees at most 1 + ratio of its load (Envoy's and Linkerd's
+// budget is 20 %). Per worker: each worker's share of the requests fills its own bucket; the floor is divided by nothing.
+
+import { POLICY_BUDGET_MIN, POLICY_BUDGET_RATIO, POLICY_SERVICE } from "../../abi/policy.ts";
+import { allocate } from "../../core/pool.ts";
+import { now } from "../http/event.ts";
+
+const SERVICES_MAX: u32 = 2048;
+const BUCKET_BYTES: u32 = 16; // u64 time of the last refill, u32 tokens
+const RETRY_TOKENS: u32 = 1024;
+/** A bucket holds at most this many retries: a burst after a long calm is bounded too. */
+const BURST_RETRIES: u32 = 100;
+
+// Per-instance state of this worker.
+let buckets: u32 = 0;
+
+/** Takes the table's memory; called once at start. */
+export function createBudgets(): void {
+  buckets = allocate(SERVICES_MAX * BUCKET_BYTES);
+  memory.fill(buckets, 0, SERVICES_MAX * BUCKET_BYTES);
+}
+
+/** A request to this policy's service began. */
+export function fillBudget(policy: u32): void {
+  const bucket = bucketOf(policy);
+  addTokens(bucket, load<u32>(policy, POLICY_BUDGET_RATIO));
+}
+
+/** Whether a retry is within the budget; takes it. */
+export function takeBudget(policy: u32): bool {
+  const bucket = bucketOf(policy);
+  const elapsedUs = now - load<u64>(bucket);
+  const perSecond = u64(load<u32>(policy, POLICY_BUDGET_MIN)) * RETRY_TOKENS;
+  const refill = elapsedUs >= 1000000 ? perSecond : (elapsedUs * perSecond) / 1000000;
+  if (refill != 0) {
+    store<u64>(bucket, now);
+    addTokens(bucket, u32(min<u64>(refill, RETRY_TOKENS * BURST_RETRIES)));
+  }
+  const tokens = load<u32>(bucket, 8);
+  if (tokens < RETRY_TOKENS) return false;
+  store<u32>(bucket, tokens - RETRY_TOKENS, 8);
+  return true;
+}
+
+function bucketOf(policy: u32): u32 {
+  return buckets + (load<u32>(policy, POLICY_SERVICE) & (SERVICES_MAX - 1)) * BUCKET_BYTES;
+}
+
+function addTokens(bucket: u32, tokens: u32): void {
+  store<u32>(bucket, min(load<u32>(bucket, 8) + tokens, RETRY_TOKENS * BURST_RETRIES), 8);
+}

@@ -1,0 +1,141 @@
+// Downstream connections: what is particular to those who called us.
+//
+//   accepted ──► first bytes decide h1 | h2 ──► open ──► draining ──► closing (lingering) ──► closed
+//
+// One timer for each connection, evaluated lazily: it asks, when it fires, what should have happened by now.
+
+import {
+  GLITCH_SLOW_HEAD,
+  H2_NO_ERROR,
+  PROTOCOL_H1,
+  PROTOCOL_H2,
+  PROTOCOL_UNKNOWN,
+  ROLE_DOWNSTREAM,
+} from "../../abi/engine-codes.ts";
+import {
+  DOWNSTREAM_IDLE_TIMEOUT_MS,
+  GOAWAY_GRACE_MS,
+  HEAD_TIMEOUT_MS,
+  WRITE_STALL_TIMEOUT_MS,
+} from "../../abi/limits.ts";
+import { closeAfterResponseH1 } from "../h1/index.ts";
+import { goawayH2 } from "../h2/index.ts";
+import { now } from "../http/event.ts";
+import { glitch } from "../http/glitch.ts";
+import {
+  C_BACKLOG_BYTES,
+  C_LISTENER,
+  C_OUT_BYTES,
+  C_PARTIAL_BYTES,
+  C_PEER,
+  C_PEER_BYTES,
+  C_PROTOCOL,
+  C_PROXY,
+  C_ROLE,
+  C_STREAM_COUNT,
+  CONNECTION_CLOSE_WANTED,
+  CONNECTION_DRAINING,
+  PEER_BYTES_MAX,
+  connectionIndex,
+  createConnection,
+  hasFlag,
+  setFlag,
+} from "../tables/connections.ts";
+import { requestAbort, requestClose } from "../tables/control.ts";
+import { armTimer, connectionTimer } from "../timers.ts";
+import { CP_PROGRESS } from "./upstream.ts";
+
+export const CP_LISTENER_SERVICE: u32 = C_PROXY + 36; // number of the `--listen`
+/** u64 µs: when the request head under way, or the wait for one, began. */
+export const CP_WAITING_SINCE: u32 = C_PROXY + 40;
+
+/** A socket was accepted; 0 when the table is full. */
+export function acceptConnection(listener: u32, service: u32, peer: u32, peerBytes: u32): u32 {
+  const connection = createConnection();
+  if (connection == 0) return 0;
+  store<u8>(connection, ROLE_DOWNSTREAM, C_ROLE);
+  store<u8>(connection, PROTOCOL_UNKNOWN, C_PROTOCOL);
+  store<u8>(connection, u8(listener), C_LISTENER);
+  store<u32>(connection, service, CP_LISTENER_SERVICE);
+  const kept = min<u32>(peerBytes, PEER_BYTES_MAX);
+  memory.copy(connection + C_PEER, peer, kept);
+  store<u8>(connection, u8(kept), C_PEER_BYTES);
+  store<u64>(connection, now, CP_PROGRESS);
+  store<u64>(connection, now, CP_WAITING_SINCE);
+  armTimer(connectionTimer(connectionIndex(connection)), now + u64(HEAD_TIMEOUT_MS) * 1000);
+  return connection;
+}
+
+/** An exchange of this connection is over: it waits for the next. */
+export function awaitRequest(connection: u32): void {
+  store<u64>(connection, now, CP_WAITING_SINCE);
+}
+
+/** The timer of a downstream connection fired: closes it, or says when to look again. */
+export function checkDownstream(connection: u32): void {
+  if (hasFlag(connection, CONNECTION_CLOSE_WANTED)) {
+    requestAbort(connection); // lingered, or could not be flushed, for long enough
+    return;
+  }
+  const progress = load<u64>(connection, CP_PROGRESS);
+  let next: u64 = now + u64(HEAD_TIMEOUT_MS) * 1000;
+  if (load<u32>(connection, C_OUT_BYTES) != 0) {
+    const stall = progress + u64(WRITE_STALL_TIMEOUT_MS) * 1000;
+    if (stall <= now) {
+      requestAbort(connection);
+      return;
+    }
+    next = min(next, stall);
+  } else if (load<u32>(connection, C_STREAM_COUNT) == 0) {
+    const isHeadUnderWay = load<u32>(connection, C_PARTIAL_BYTES) + load<u32>(connection, C_BACKLOG_BYTES) != 0;
+    const isSilent = load<u8>(connection, C_PROTOCOL) == PROTOCOL_UNKNOWN;
+    const limitMs = isHeadUnderWay || isSilent ? HEAD_TIMEOUT_MS : DOWNSTREAM_IDLE_TIMEOUT_MS;
+    const since = isHeadUnderWay || isSilent ? load<u64>(connection, CP_WAITING_SINCE) : progress;
+    const limit = since + u64(limitMs) * 1000;
+    if (limit <= now) {
+      if (isHeadUnderWay) glitch(connection, GLITCH_SLOW_HEAD);
+      closeIdle(connection);
+      return;
+    }
+    next = isHeadUnderWay || isSilent ? limit : min(limit, now + u64(HEAD_TIMEOUT_MS) * 6000);
+  }
+  armTimer(connectionTimer(connectionIndex(connection)), next);
+}
+
+/** Begins the end of a connection: no new requests after those under way. */
+export function drainDownstream(connection: u32): void {
+  if (hasFlag(connection, CONNECTION_DRAINING | CONNECTION_CLOSE_WANTED)) return;
+  const protocol = u32(load<u8>(connection, C_PROTOCOL));
+  if (protocol == PROTOCOL_H2) {
+    // Two steps (RFC 9113 §6.8): requests on their way when the first notice arrives are still served.
+    goawayH2(connection, H2_NO_ERROR, false);
+    store<u64>(connection, now, CP_WAITING_SINCE);
+    setFlag(connection, CONNECTION_DRAINING);
+    armTimer(connectionTimer(connectionIndex(connection)), now + u64(GOAWAY_GRACE_MS) * 1000);
+    return;
+  }
+  setFlag(connection, CONNECTION_DRAINING);
+  if (load<u32>(connection, C_STREAM_COUNT) != 0) {
+    closeAfterResponseH1(connection);
+    return;
+  }
+  if (protocol == PROTOCOL_H1) closeAfterResponseH1(connection);
+  // An idle connection may have a request under way to us: it is given the grace, then closed.
+  armTimer(connectionTimer(connectionIndex(connection)), now + u64(GOAWAY_GRACE_MS) * 1000);
+}
+
+/** The grace of a draining connection is over: the final GOAWAY, and the close when nothing is left. */
+export function finishDrain(connection: u32): void {
+  if (load<u8>(connection, C_PROTOCOL) == PROTOCOL_H2) goawayH2(connection, H2_NO_ERROR, true);
+  if (load<u32>(connection, C_STREAM_COUNT) == 0) requestClose(connection);
+}
+
+function closeIdle(connection: u32): void {
+  if (load<u8>(connection, C_PROTOCOL) == PROTOCOL_H2) goawayH2(connection, H2_NO_ERROR, true);
+  requestClose(connection);
+}
+
+/** Whether the connection speaks HTTP/1.1 and is between two requests. */
+export function isIdleH1(connection: u32): bool {
+  return load<u8>(connection, C_PROTOCOL) == PROTOCOL_H1 && load<u32>(connection, C_STREAM_COUNT) == 0;
+}

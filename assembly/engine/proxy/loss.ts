@@ -1,0 +1,106 @@
+// Connections that are gone, and exchanges that wait for one.
+
+import {
+  REASON_CONNECT_TIMEOUT,
+  REASON_UPSTREAM_RESET,
+  ROLE_DOWNSTREAM,
+} from "../../abi/engine-codes.ts";
+import {
+  C_INSTANCE,
+  C_ROLE,
+  C_STREAM_COUNT,
+  C_STREAMS,
+  CONNECTION_CLOSE_WANTED,
+  CONNECTION_CONNECTING,
+  CONNECTION_DRAINING,
+  hasFlag,
+  setFlag,
+} from "../tables/connections.ts";
+import { S_EXCHANGE, STREAM_RECEIVED_HEAD, STREAM_RESET, hasStreamFlag, setStreamFlag } from "../tables/streams.ts";
+import { canOpenH2 } from "../h2/index.ts";
+import { dispatch, failAttempt } from "./attempt.ts";
+import { KIND_H2, X_SENT_MARK } from "./exchange.ts";
+import { releaseStream } from "./leg.ts";
+import { OUTCOME_CONNECT_FAILED, OUTCOME_TIMEOUT } from "./metrics.ts";
+import { receiveDownstreamReset } from "./request.ts";
+import { loseUpstream } from "./response.ts";
+import {
+  CP_KIND,
+  CP_WRITTEN,
+  firstPending,
+  firstUnserved,
+  openConnection,
+  removeConnection,
+  returnConnection,
+  takeIdle,
+} from "./upstream.ts";
+
+/** An upstream connection is gone: its streams fail, and those who waited for it look elsewhere. */
+export function loseConnection(connection: u32, connectReason: u32): void {
+  const slot = load<u32>(connection, C_INSTANCE);
+  const kind = load<u8>(connection, CP_KIND);
+  const wasConnecting = hasFlag(connection, CONNECTION_CONNECTING);
+  setFlag(connection, CONNECTION_DRAINING);
+  if (!wasConnecting) loseStreams(connection, REASON_UPSTREAM_RESET);
+  removeConnection(connection);
+  if (!wasConnecting) {
+    servePending(slot, kind);
+    return;
+  }
+  // Each of them may begin another attempt here (the only instance); that one waits for a connect of its own, which
+  // firstUnserved knows, so this ends.
+  let exchange = firstUnserved(slot, kind);
+  while (exchange != 0) {
+    const outcome = connectReason == REASON_CONNECT_TIMEOUT ? OUTCOME_TIMEOUT : OUTCOME_CONNECT_FAILED;
+    failAttempt(exchange, connectReason, true, outcome);
+    exchange = firstUnserved(slot, kind);
+  }
+}
+
+/** Every stream of a connection is lost. */
+export function loseStreams(connection: u32, reason: u32): void {
+  let stream = load<u32>(connection, C_STREAMS);
+  while (stream != 0) {
+    const exchange = load<u32>(stream, S_EXCHANGE);
+    // Nothing is to be said on it any more, whoever lets go of it.
+    setStreamFlag(stream, STREAM_RESET);
+    if (exchange == 0) releaseStream(stream);
+    else if (load<u8>(connection, C_ROLE) == ROLE_DOWNSTREAM) receiveDownstreamReset(stream);
+    else {
+      // No byte of the request was written: it cannot have been processed (DESIGN §5).
+      const isUnwritten = load<u64>(connection, CP_WRITTEN) <= load<u64>(exchange, X_SENT_MARK);
+      loseUpstream(exchange, reason, isUnwritten && !hasStreamFlag(stream, STREAM_RECEIVED_HEAD));
+    }
+    const next = load<u32>(connection, C_STREAMS);
+    assert(next != stream); // whoever lost it has released it
+    stream = next;
+  }
+}
+
+/** A connection can take exchanges: those who wait for it, as many as it takes. */
+export function serveConnection(connection: u32): void {
+  if (hasFlag(connection, CONNECTION_DRAINING | CONNECTION_CLOSE_WANTED | CONNECTION_CONNECTING)) return;
+  const slot = load<u32>(connection, C_INSTANCE);
+  const kind = load<u8>(connection, CP_KIND);
+  let exchange = firstPending(slot, kind);
+  if (kind == KIND_H2) {
+    while (exchange != 0 && canOpenH2(connection)) {
+      dispatch(exchange, connection);
+      exchange = firstPending(slot, kind);
+    }
+  } else if (load<u32>(connection, C_STREAM_COUNT) == 0) {
+    if (exchange == 0) {
+      returnConnection(connection);
+      return;
+    }
+    takeIdle(connection);
+    dispatch(exchange, connection);
+  }
+  servePending(slot, kind);
+}
+
+/** Opens a connection more for those whom nothing under way will serve. */
+function servePending(slot: u32, kind: u8): void {
+  const exchange = firstUnserved(slot, kind);
+  if (exchange != 0) openConnection(slot, exchange);
+}

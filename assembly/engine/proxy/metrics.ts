@@ -1,0 +1,53 @@
+// What an exchange leaves in the shared cells: one count of its end, one latency, one outcome for each attempt.
+
+import {
+  SERVICE_LATENCY_CELLS,
+  SERVICE_OUTCOME_CELLS,
+  SERVICE_REASON_CELLS,
+  SERVICE_SKIPPED_CELLS,
+  SERVICE_STATUS_CELLS,
+  STATUS_CLASS_CELLS,
+} from "../../abi/metrics.ts";
+import { POLICY_METRICS } from "../../abi/policy.ts";
+import { count, observeLatency } from "../balancer.ts";
+import { now } from "../http/event.ts";
+import { X_POLICY, X_REASON, X_STARTED, X_STATUS } from "./exchange.ts";
+
+// Outcomes of an attempt (pillion_attempts_total{outcome}).
+export const OUTCOME_ANSWERED: u32 = 0;
+export const OUTCOME_CONNECT_FAILED: u32 = 1;
+export const OUTCOME_RESET: u32 = 2;
+export const OUTCOME_REFUSED: u32 = 3;
+export const OUTCOME_TIMEOUT: u32 = 4;
+export const OUTCOME_CANCELLED: u32 = 5;
+export const OUTCOME_STATUS: u32 = 6; // answered with a status that the policy retries
+
+// Why a failed attempt was not tried again (pillion_retries_skipped_total{cause}).
+export const SKIPPED_ATTEMPTS: u32 = 0; // no further attempt allowed
+export const SKIPPED_CLASS: u32 = 1; // may have been processed, and is not idempotent
+export const SKIPPED_BODY: u32 = 2; // the body was not kept
+export const SKIPPED_BUDGET: u32 = 3;
+export const SKIPPED_DEADLINE: u32 = 4;
+
+/** Counts the end of an exchange. */
+export function recordExchange(exchange: u32): void {
+  const base = load<u32>(exchange + X_POLICY, POLICY_METRICS);
+  const status = u32(load<u16>(exchange, X_STATUS));
+  if (status >= 100 && status < 600) {
+    const within = min<u32>(status % 100, STATUS_CLASS_CELLS - 1);
+    count(base + SERVICE_STATUS_CELLS + (status / 100 - 1) * STATUS_CLASS_CELLS + within, 1);
+  }
+  const reason = u32(load<u8>(exchange, X_REASON));
+  if (reason != 0) count(base + SERVICE_REASON_CELLS + reason, 1);
+  observeLatency(base + SERVICE_LATENCY_CELLS, u32(now - load<u64>(exchange, X_STARTED)));
+}
+
+/** Counts the end of an attempt. */
+export function recordAttempt(exchange: u32, outcome: u32): void {
+  count(load<u32>(exchange + X_POLICY, POLICY_METRICS) + SERVICE_OUTCOME_CELLS + outcome, 1);
+}
+
+/** Counts a retry that was not done. */
+export function recordSkipped(exchange: u32, cause: u32): void {
+  count(load<u32>(exchange + X_POLICY, POLICY_METRICS) + SERVICE_SKIPPED_CELLS + cause, 1);
+}

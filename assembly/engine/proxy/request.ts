@@ -1,0 +1,345 @@
+// The way in: a request head becomes an exchange, is routed, and its first attempt begins.
+
+import { COUNTER_REQUESTS } from "../../abi/balancer-codes.ts";
+import {
+  H2_REFUSED_STREAM,
+  HEAD_RESPONSE,
+  REASON_BAD_REQUEST,
+  REASON_CLIENT_GONE,
+  REASON_LOOP,
+  REASON_NONE,
+  REASON_OVERFLOW,
+  REASON_RESOURCE_EXHAUSTED,
+} from "../../abi/engine-codes.ts";
+import { ANSWER_HEAD } from "../../abi/engine-memory.ts";
+import { NAME_GRPC_TIMEOUT, NAME_IDEMPOTENCY_KEY } from "../../abi/field-names.ts";
+import { UNROUTED_METRICS } from "../../abi/metrics.ts";
+import {
+  HASH_NONE,
+  POLICY_BODY_LIMIT,
+  POLICY_BYTES,
+  POLICY_HASH_SOURCE,
+  POLICY_IDLE_TIMEOUT,
+  POLICY_METRICS,
+  POLICY_AUTO,
+  POLICY_NO_TIMEOUT,
+  POLICY_REQUEST_TIMEOUT,
+  POLICY_RETRY_ATTEMPTS,
+  POLICY_SERVICE,
+} from "../../abi/policy.ts";
+import { RULE_IS_FORWARD } from "../../abi/route-program.ts";
+import { poolPressure } from "../../core/pool.ts";
+import { admit } from "../balancer.ts";
+import { now } from "../http/event.ts";
+import {
+  FIELD_VALUE,
+  FIELD_VALUE_BYTES,
+  HEAD_CONTENT_LENGTH,
+  HEAD_IS_EXTENDED_CONNECT,
+  HEAD_IS_GRPC,
+  HEAD_IS_UPGRADE,
+  HEAD_METHOD_ID,
+  HEAD_STATUS,
+  METHOD_CONNECT,
+  METHOD_DELETE,
+  METHOD_GET,
+  METHOD_HEAD,
+  METHOD_OPTIONS,
+  METHOD_PUT,
+  METHOD_TRACE,
+  findField,
+  hasHeadFlag,
+  persistHead,
+  startHead,
+} from "../http/head.ts";
+import { randomU32 } from "../random.ts";
+import {
+  answerRule,
+  hashOf,
+  keepEdits,
+  matchRoute,
+  rewriteHead,
+  routeAction,
+  routePolicy,
+  routeRule,
+  routeSet,
+  ruleText,
+  ruleTextBytes,
+} from "../route/index.ts";
+import { C_LISTENER, C_PEER, C_PEER_BYTES } from "../tables/connections.ts";
+import { S_CONNECTION, S_EXCHANGE } from "../tables/streams.ts";
+import { answer } from "./answer.ts";
+import { armExchange, beginAttempt, clearSkips } from "./attempt.ts";
+import { fillBudget } from "./budget.ts";
+import {
+  EXCHANGE_IS_ADMITTED,
+  EXCHANGE_IS_CONNECT,
+  EXCHANGE_IS_GRPC,
+  EXCHANGE_IS_IDEMPOTENT,
+  EXCHANGE_IS_ROUTED,
+  EXCHANGE_IS_TUNNEL,
+  EXCHANGE_IS_UPGRADE,
+  EXCHANGE_OWN_ANSWER,
+  EXCHANGE_REQUEST_ENDED,
+  STATE_ANSWERED,
+  STATE_WAITING,
+  X_ACTIVITY,
+  X_DEADLINE,
+  X_DETAIL,
+  X_DOWN,
+  X_EDITS,
+  X_GRPC_STATUS,
+  X_HASH,
+  X_HEAD,
+  X_LISTENER,
+  X_POLICY,
+  X_REASON,
+  X_RECEIVED,
+  X_REQUEST,
+  X_RESPONSE,
+  X_SET,
+  X_STARTED,
+  X_STATE,
+  X_STATUS,
+  X_UP,
+  createExchange,
+  hasX,
+  setX,
+} from "./exchange.ts";
+import { finishExchange, settle } from "./finish.ts";
+import { completeRequest } from "./forwarded.ts";
+import { credit, releaseStream, reset, sendHead } from "./leg.ts";
+import { keepPipe, markPipeClosed, pipeData, pipeEnd } from "./pipe.ts";
+import { CP_LISTENER_SERVICE } from "./downstream.ts";
+
+/** New streams are refused above this share of the pool, in 1/256 (DESIGN §2 rule 2: 95 %). */
+const PRESSURE_REFUSES: u32 = 243;
+
+/** A request head: `head` is the scratch head, `end` says that no body follows. */
+export function receiveRequest(stream: u32, head: u32, end: bool): void {
+  const connection = load<u32>(stream, S_CONNECTION);
+  const exchange = openExchange(stream, connection, head);
+  if (exchange == 0) return;
+  if (end) {
+    setX(exchange, EXCHANGE_REQUEST_ENDED);
+    pipeEnd(exchange + X_REQUEST, 0, 0, 0);
+  }
+  const reason = poolPressure() > PRESSURE_REFUSES ? REASON_RESOURCE_EXHAUSTED : routeRequest(exchange, connection, head);
+  // The head is kept even when there is nothing to forward: the log and the answer speak of it.
+  const kept = persistHead(head, 0, 0);
+  store<u32>(exchange, kept, X_HEAD);
+  if (reason != REASON_NONE || kept == 0) {
+    answer(exchange, kept == 0 ? REASON_RESOURCE_EXHAUSTED : reason);
+    return;
+  }
+  if (routeAction != <u32>RULE_IS_FORWARD) {
+    answerByRule(exchange, stream);
+    return;
+  }
+  const policy = exchange + X_POLICY;
+  if (admit(load<u32>(policy, POLICY_SERVICE), COUNTER_REQUESTS) == 0) {
+    store<u32>(exchange, COUNTER_REQUESTS, X_DETAIL);
+    answer(exchange, REASON_OVERFLOW);
+    return;
+  }
+  setX(exchange, EXCHANGE_IS_ADMITTED);
+  fillBudget(policy);
+  if (load<u8>(policy, POLICY_RETRY_ATTEMPTS) != 0) keepPipe(exchange + X_REQUEST);
+  beginAttempt(exchange);
+}
+
+/** A request that its codec refused: it is answered, never forwarded. */
+export function refuseRequest(stream: u32, head: u32, reason: u32): void {
+  let exchange = load<u32>(stream, S_EXCHANGE);
+  if (exchange == 0) {
+    exchange = openExchange(stream, load<u32>(stream, S_CONNECTION), head);
+    if (exchange == 0) return;
+  }
+  answer(exchange, reason);
+}
+
+/** Request body bytes. */
+export function receiveRequestData(stream: u32, ptr: u32, length: u32, end: bool): void {
+  const exchange = load<u32>(stream, S_EXCHANGE);
+  store<u64>(exchange, now, X_ACTIVITY);
+  store<u64>(exchange, load<u64>(exchange, X_RECEIVED) + length, X_RECEIVED);
+  if (end) setX(exchange, EXCHANGE_REQUEST_ENDED);
+  if (hasX(exchange, EXCHANGE_OWN_ANSWER)) {
+    credit(stream, length); // nobody wants it any more
+    return;
+  }
+  const limit = load<u32>(exchange + X_POLICY, POLICY_BODY_LIMIT);
+  if (!pipeData(exchange + X_REQUEST, stream, requestSink(exchange), ptr, length, end, limit)) {
+    answer(exchange, REASON_RESOURCE_EXHAUSTED);
+    return;
+  }
+  if (end) settle(exchange);
+}
+
+/** The request's end, with trailers (a scratch head) or without (0). */
+export function receiveRequestEnd(stream: u32, trailers: u32): void {
+  const exchange = load<u32>(stream, S_EXCHANGE);
+  store<u64>(exchange, now, X_ACTIVITY);
+  setX(exchange, EXCHANGE_REQUEST_ENDED);
+  if (hasX(exchange, EXCHANGE_OWN_ANSWER)) return;
+  let kept: u32 = 0;
+  if (trailers != 0) {
+    kept = persistHead(trailers, 0, 0);
+    if (kept == 0) {
+      answer(exchange, REASON_RESOURCE_EXHAUSTED);
+      return;
+    }
+  }
+  pipeEnd(exchange + X_REQUEST, stream, requestSink(exchange), kept);
+  settle(exchange);
+}
+
+/** The client gave up, or its connection is gone: upstream hears of it in this turn. */
+export function receiveDownstreamReset(stream: u32): void {
+  const exchange = load<u32>(stream, S_EXCHANGE);
+  if (exchange == 0) {
+    releaseStream(stream);
+    return;
+  }
+  if (load<u8>(exchange, X_REASON) == REASON_NONE) store<u8>(exchange, u8(REASON_CLIENT_GONE), X_REASON);
+  finishExchange(exchange);
+}
+
+/** Where the request's body may go now: nowhere before a tunnel is agreed (RFC 9110 §7.8). */
+export function requestSink(exchange: u32): u32 {
+  if (!hasX(exchange, EXCHANGE_IS_UPGRADE | EXCHANGE_IS_CONNECT)) return load<u32>(exchange, X_UP);
+  return hasX(exchange, EXCHANGE_IS_TUNNEL) ? load<u32>(exchange, X_UP) : 0;
+}
+
+function openExchange(stream: u32, connection: u32, head: u32): u32 {
+  const exchange = createExchange();
+  if (exchange == 0) {
+    reset(stream, H2_REFUSED_STREAM);
+    releaseStream(stream);
+    return 0;
+  }
+  store<u32>(stream, exchange, S_EXCHANGE);
+  store<u32>(exchange, stream, X_DOWN);
+  store<u8>(exchange, STATE_WAITING, X_STATE);
+  store<u8>(exchange, 255, X_GRPC_STATUS);
+  store<u8>(exchange, load<u8>(connection, C_LISTENER), X_LISTENER);
+  store<u64>(exchange, now, X_STARTED);
+  store<u64>(exchange, now, X_ACTIVITY);
+  store<u32>(exchange + X_POLICY, UNROUTED_METRICS, POLICY_METRICS);
+  store<u32>(exchange + X_POLICY, POLICY_NO_TIMEOUT, POLICY_IDLE_TIMEOUT);
+  clearSkips(exchange);
+  if (head != 0) noteKind(exchange, head);
+  return exchange;
+}
+
+function noteKind(exchange: u32, head: u32): void {
+  if (hasHeadFlag(head, HEAD_IS_GRPC)) setX(exchange, EXCHANGE_IS_GRPC);
+  if (hasHeadFlag(head, HEAD_IS_UPGRADE | HEAD_IS_EXTENDED_CONNECT)) setX(exchange, EXCHANGE_IS_UPGRADE);
+  else if (load<u32>(head, HEAD_METHOD_ID) == METHOD_CONNECT) setX(exchange, EXCHANGE_IS_CONNECT);
+  if (isIdempotent(head)) setX(exchange, EXCHANGE_IS_IDEMPOTENT);
+}
+
+/** RFC 9110 §9.2.2, or the client's word for it. */
+function isIdempotent(head: u32): bool {
+  switch (load<u32>(head, HEAD_METHOD_ID)) {
+    case METHOD_GET:
+    case METHOD_HEAD:
+    case METHOD_OPTIONS:
+    case METHOD_TRACE:
+    case METHOD_PUT:
+    case METHOD_DELETE:
+      return true;
+    default:
+      return findField(head, NAME_IDEMPOTENCY_KEY) != 0;
+  }
+}
+
+/** Finds the destination and copies its policy; completes and rewrites the head. */
+function routeRequest(exchange: u32, connection: u32, head: u32): u32 {
+  if (!completeRequest(head, connection)) return REASON_LOOP;
+  const listener = u32(load<u8>(connection, C_LISTENER));
+  const reason = matchRoute(head, listener, load<u32>(connection, CP_LISTENER_SERVICE), randomU32());
+  if (reason != REASON_NONE) return reason;
+  if (routeAction != <u32>RULE_IS_FORWARD) return REASON_NONE;
+  const policy = exchange + X_POLICY;
+  memory.copy(policy, routePolicy, POLICY_BYTES);
+  setX(exchange, EXCHANGE_IS_ROUTED);
+  store<u32>(exchange, routeSet, X_SET);
+  if (load<u8>(policy, POLICY_HASH_SOURCE) != HASH_NONE) {
+    const hash = hashOf(head, routePolicy, connection + C_PEER, load<u8>(connection, C_PEER_BYTES));
+    store<u32>(exchange, hash, X_HASH);
+  }
+  if (routeRule != 0) {
+    if (!rewriteHead(head, routeRule)) return REASON_RESOURCE_EXHAUSTED;
+    store<u32>(exchange, keepEdits(routeRule), X_EDITS);
+  }
+  setDeadline(exchange, head);
+  return REASON_NONE;
+}
+
+/** The earlier of the policy's request timeout and the caller's grpc-timeout. */
+function setDeadline(exchange: u32, head: u32): void {
+  let timeoutUs: u64 = 0;
+  const configured = load<u32>(exchange + X_POLICY, POLICY_REQUEST_TIMEOUT);
+  if (configured < <u32>POLICY_AUTO) timeoutUs = u64(configured) * 1000;
+  if (hasX(exchange, EXCHANGE_IS_GRPC)) {
+    const field = findField(head, NAME_GRPC_TIMEOUT);
+    if (field != 0) {
+      const asked = grpcTimeoutUs(load<u32>(field, FIELD_VALUE), load<u16>(field, FIELD_VALUE_BYTES));
+      if (asked != 0 && (timeoutUs == 0 || asked < timeoutUs)) timeoutUs = asked;
+    }
+  }
+  if (timeoutUs == 0) return;
+  store<u64>(exchange, now + timeoutUs, X_DEADLINE);
+  armExchange(exchange);
+}
+
+/** TimeoutValue TimeoutUnit of the gRPC protocol: at most eight digits and one of H M S m u n; 0 = malformed. */
+function grpcTimeoutUs(ptr: u32, length: u32): u64 {
+  if (length < 2 || length > 9) return 0;
+  let value: u64 = 0;
+  for (let at: u32 = 0; at < length - 1; at += 1) {
+    const digit = u32(load<u8>(ptr + at)) - 48;
+    if (digit > 9) return 0;
+    value = value * 10 + digit;
+  }
+  switch (load<u8>(ptr + length - 1)) {
+    case 72:
+      return value * 3600000000;
+    case 77:
+      return value * 60000000;
+    case 83:
+      return value * 1000000;
+    case 109:
+      return value * 1000;
+    case 117:
+      return max<u64>(value, 1);
+    case 110:
+      return max<u64>(value / 1000, 1);
+    default:
+      return 0;
+  }
+}
+
+/** Redirects and direct responses: the route is the answer. */
+function answerByRule(exchange: u32, stream: u32): void {
+  startHead(ANSWER_HEAD, HEAD_RESPONSE);
+  if (!answerRule(load<u32>(exchange, X_HEAD), ANSWER_HEAD, routeRule)) {
+    answer(exchange, REASON_BAD_REQUEST);
+    return;
+  }
+  const bytes = ruleTextBytes(routeRule);
+  store<i64>(ANSWER_HEAD, i64(bytes), HEAD_CONTENT_LENGTH);
+  store<u8>(exchange, STATE_ANSWERED, X_STATE);
+  setX(exchange, EXCHANGE_OWN_ANSWER);
+  store<u16>(exchange, load<u16>(ANSWER_HEAD, HEAD_STATUS), X_STATUS);
+  const isHead = load<u32>(load<u32>(exchange, X_HEAD), HEAD_METHOD_ID) == METHOD_HEAD;
+  if (isHead || bytes == 0) {
+    sendHead(stream, ANSWER_HEAD, true);
+    markPipeClosed(exchange + X_RESPONSE);
+  } else {
+    sendHead(stream, ANSWER_HEAD, false);
+    pipeData(exchange + X_RESPONSE, 0, stream, ruleText(routeRule), bytes, true, 0);
+  }
+  settle(exchange);
+}

@@ -1,0 +1,227 @@
+// The way back: what upstream says, to downstream.
+//
+// Until a response head goes downstream an attempt may fail and be tried again; from then on the exchange is bound to
+// this one, and its failure is a reset that the client sees.
+
+import {
+  H2_CANCEL,
+  H2_REFUSED_STREAM,
+  HEAD_RESPONSE,
+  REASON_UPSTREAM_PROTOCOL,
+  REASON_UPSTREAM_RESET,
+  RESET_BY_PEER,
+  RESET_UNPROCESSED,
+} from "../../abi/engine-codes.ts";
+import { ANSWER_HEAD } from "../../abi/engine-memory.ts";
+import { NAME_GRPC_STATUS, NAME_X_PILLION_UNPROCESSED } from "../../abi/field-names.ts";
+import {
+  INSTANCE_FLAGS,
+  INSTANCE_IS_SIDECAR,
+  POLICY_RETRY_STATUS,
+  POLICY_RETRY_STATUS_COUNT,
+  POLICY_RETRY_WHEN,
+  RETRY_IDEMPOTENT,
+} from "../../abi/policy.ts";
+import { now } from "../http/event.ts";
+import {
+  FIELD_VALUE,
+  FIELD_VALUE_BYTES,
+  HEAD_STATUS,
+  HEAD_VERSION,
+  findField,
+  persistHead,
+  removeField,
+  startHead,
+} from "../http/head.ts";
+import { editResponse, instanceAt } from "../route/index.ts";
+import { S_EXCHANGE } from "../tables/streams.ts";
+import { answer } from "./answer.ts";
+import { armExchange, canRetry, failAttempt, hasAttemptLeft, leaveInstance, mayRetry, retry } from "./attempt.ts";
+import {
+  EXCHANGE_CONVERTED,
+  EXCHANGE_IS_CONNECT,
+  EXCHANGE_IS_IDEMPOTENT,
+  EXCHANGE_IS_TUNNEL,
+  EXCHANGE_IS_UPGRADE,
+  STATE_ANSWERED,
+  STATE_SENT,
+  X_ACTIVITY,
+  X_ATTEMPT_STARTED,
+  X_DETAIL,
+  X_DOWN,
+  X_EDITS,
+  X_GRPC_STATUS,
+  X_INSTANCE,
+  X_POLICY,
+  X_REQUEST,
+  X_RESPONSE,
+  X_SENT,
+  X_STATE,
+  X_STATUS,
+  X_UP,
+  X_UPSTREAM_US,
+  hasX,
+  setX,
+} from "./exchange.ts";
+import { abandonUpstream, settle } from "./finish.ts";
+import { isH2, sendHead, sendInformational } from "./leg.ts";
+import {
+  OUTCOME_ANSWERED,
+  OUTCOME_REFUSED,
+  OUTCOME_RESET,
+  OUTCOME_STATUS,
+  recordAttempt,
+} from "./metrics.ts";
+import { dropKept, flushPipe, markPipeClosed, pipeData, pipeEnd } from "./pipe.ts";
+import { toSwitched } from "./upgrade.ts";
+
+/** A final response head. */
+export function receiveResponse(stream: u32, head: u32, end: bool): void {
+  const exchange = load<u32>(stream, S_EXCHANGE);
+  if (load<u8>(exchange, X_STATE) != STATE_SENT) return;
+  store<u64>(exchange, now, X_ACTIVITY);
+  const status = u32(load<u16>(head, HEAD_STATUS));
+  const isUnprocessed = takeMark(exchange, head);
+  if (isUnprocessed ? canRetry(exchange, true) : isRetriedStatus(exchange, status) && mayRetry(exchange)) {
+    recordAttempt(exchange, isUnprocessed ? OUTCOME_REFUSED : OUTCOME_STATUS);
+    leaveInstance(exchange, true);
+    abandonUpstream(exchange, H2_CANCEL);
+    retry(exchange, isUnprocessed);
+    return;
+  }
+  store<u8>(exchange, STATE_ANSWERED, X_STATE);
+  store<u16>(exchange, u16(status), X_STATUS);
+  store<u32>(exchange, u32(now - load<u64>(exchange, X_ATTEMPT_STARTED)), X_UPSTREAM_US);
+  recordAttempt(exchange, OUTCOME_ANSWERED);
+  dropKept(exchange + X_REQUEST);
+  noteGrpcStatus(exchange, head);
+  if (load<u32>(exchange, X_EDITS) != 0) editResponse(head, load<u32>(exchange, X_EDITS));
+  if (hasX(exchange, EXCHANGE_IS_UPGRADE | EXCHANGE_IS_CONNECT) && isSwitch(exchange, status)) {
+    openTunnel(exchange, head);
+    return;
+  }
+  const down = load<u32>(exchange, X_DOWN);
+  sendHead(down, head, end);
+  if (end) {
+    markPipeClosed(exchange + X_RESPONSE);
+    settle(exchange);
+    return;
+  }
+  armExchange(exchange);
+}
+
+/** An informational response: passed on to those who can take it. */
+export function receiveInformational(stream: u32, head: u32): void {
+  const exchange = load<u32>(stream, S_EXCHANGE);
+  if (load<u8>(exchange, X_STATE) != STATE_SENT) return;
+  store<u64>(exchange, now, X_ACTIVITY);
+  sendInformational(load<u32>(exchange, X_DOWN), head);
+}
+
+/** Response body bytes. */
+export function receiveResponseData(stream: u32, ptr: u32, length: u32, end: bool): void {
+  const exchange = load<u32>(stream, S_EXCHANGE);
+  store<u64>(exchange, now, X_ACTIVITY);
+  store<u64>(exchange, load<u64>(exchange, X_SENT) + length, X_SENT);
+  if (!pipeData(exchange + X_RESPONSE, stream, load<u32>(exchange, X_DOWN), ptr, length, end, 0)) {
+    answer(exchange, REASON_UPSTREAM_RESET);
+    return;
+  }
+  if (end) settle(exchange);
+}
+
+/** The response's end, with trailers (a scratch head) or without (0). */
+export function receiveResponseEnd(stream: u32, trailers: u32): void {
+  const exchange = load<u32>(stream, S_EXCHANGE);
+  store<u64>(exchange, now, X_ACTIVITY);
+  let kept: u32 = 0;
+  if (trailers != 0) {
+    noteGrpcStatus(exchange, trailers);
+    kept = persistHead(trailers, 0, 0);
+    if (kept == 0) {
+      answer(exchange, REASON_UPSTREAM_RESET);
+      return;
+    }
+  }
+  pipeEnd(exchange + X_RESPONSE, stream, load<u32>(exchange, X_DOWN), kept);
+  settle(exchange);
+}
+
+/** The upstream stream was reset, by its peer or because what came was malformed. */
+export function receiveUpstreamReset(stream: u32, code: u32, flags: u32): void {
+  const exchange = load<u32>(stream, S_EXCHANGE);
+  store<u32>(exchange, code, X_DETAIL);
+  const isUnprocessed = (flags & RESET_UNPROCESSED) != 0 || code == H2_REFUSED_STREAM;
+  const reason = (flags & RESET_BY_PEER) != 0 ? REASON_UPSTREAM_RESET : REASON_UPSTREAM_PROTOCOL;
+  loseUpstream(exchange, reason, isUnprocessed);
+}
+
+/** An upstream stream is gone without a whole response. */
+export function loseUpstream(exchange: u32, reason: u32, isUnprocessed: bool): void {
+  if (load<u8>(exchange, X_STATE) != STATE_SENT) {
+    recordAttempt(exchange, OUTCOME_RESET);
+    answer(exchange, reason);
+    return;
+  }
+  abandonUpstream(exchange, H2_CANCEL);
+  failAttempt(exchange, reason, isUnprocessed, isUnprocessed ? OUTCOME_REFUSED : OUTCOME_RESET);
+}
+
+/** A raw connection is open: the CONNECT that it was opened for has succeeded. */
+export function confirmTunnel(exchange: u32): void {
+  startHead(ANSWER_HEAD, HEAD_RESPONSE);
+  store<u16>(ANSWER_HEAD, 200, HEAD_STATUS);
+  store<u8>(ANSWER_HEAD, 11, HEAD_VERSION);
+  store<u8>(exchange, STATE_ANSWERED, X_STATE);
+  store<u16>(exchange, 200, X_STATUS);
+  recordAttempt(exchange, OUTCOME_ANSWERED);
+  openTunnel(exchange, ANSWER_HEAD);
+}
+
+function openTunnel(exchange: u32, head: u32): void {
+  const down = load<u32>(exchange, X_DOWN);
+  if (hasX(exchange, EXCHANGE_CONVERTED)) toSwitched(exchange, head, isH2(down));
+  setX(exchange, EXCHANGE_IS_TUNNEL);
+  dropKept(exchange + X_REQUEST);
+  sendHead(down, head, false);
+  flushPipe(exchange + X_REQUEST, down, load<u32>(exchange, X_UP));
+  armExchange(exchange);
+}
+
+/** Whether this status makes a tunnel: 101 for an Upgrade, 2xx for a CONNECT of either kind. */
+function isSwitch(exchange: u32, status: u32): bool {
+  if (status == 101) return true;
+  const up = load<u32>(exchange, X_UP);
+  if (hasX(exchange, EXCHANGE_IS_UPGRADE) && !isH2(up)) return false;
+  return status >= 200 && status < 300;
+}
+
+/** Takes the mark of an answer that no app can have seen; it is believed only from sidecars (DESIGN §2). */
+function takeMark(exchange: u32, head: u32): bool {
+  if (findField(head, NAME_X_PILLION_UNPROCESSED) == 0) return false;
+  removeField(head, NAME_X_PILLION_UNPROCESSED);
+  const record = instanceAt(load<u32>(exchange, X_INSTANCE));
+  return record != 0 && (load<u8>(record, INSTANCE_FLAGS) & INSTANCE_IS_SIDECAR) != 0;
+}
+
+/** Statuses that the policy names, and 502, 503, 504 of idempotent requests (DESIGN §5). */
+function isRetriedStatus(exchange: u32, status: u32): bool {
+  if (status < 400) return false;
+  const policy = exchange + X_POLICY;
+  const count = u32(load<u8>(policy, POLICY_RETRY_STATUS_COUNT));
+  for (let index: u32 = 0; index < count; index += 1) {
+    if (u32(load<u16>(policy + POLICY_RETRY_STATUS + index * 2)) == status) return hasAttemptLeft(exchange);
+  }
+  if (status < 502 || status > 504 || !hasX(exchange, EXCHANGE_IS_IDEMPOTENT)) return false;
+  return (load<u32>(policy, POLICY_RETRY_WHEN) & RETRY_IDEMPOTENT) != 0 && hasAttemptLeft(exchange);
+}
+
+function noteGrpcStatus(exchange: u32, head: u32): void {
+  const field = findField(head, NAME_GRPC_STATUS);
+  if (field == 0) return;
+  const value = load<u32>(field, FIELD_VALUE);
+  let code: u32 = 0;
+  const bytes = min<u32>(u32(load<u16>(field, FIELD_VALUE_BYTES)), 2);
+  for (let at: u32 = 0; at < bytes; at += 1) code = code * 10 + (u32(load<u8>(value + at)) - 48);
+  store<u8>(exchange, u8(min<u32>(code, 254)), X_GRPC_STATUS);
+}

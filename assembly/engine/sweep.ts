@@ -1,0 +1,193 @@
+// What each socket is to do next, as records; and the only place where a connection is forgotten.
+
+import { RECORD_BYTES, RECORDS, RECORDS_MAX } from "../abi/engine-memory.ts";
+import {
+  RECORD_CLOSE,
+  RECORD_CONNECT,
+  RECORD_LOG,
+  RECORD_PAUSE,
+  RECORD_RESUME,
+  RECORD_SHUTDOWN,
+  RECORD_WRITE,
+} from "../abi/engine-records.ts";
+import { PROTOCOL_H1, PROTOCOL_H2 } from "../abi/engine-codes.ts";
+import { INSTANCE_GENERATION } from "../abi/policy.ts";
+import { armLinger, receiveClosed } from "./connection.ts";
+import { stopH1 } from "./h1/index.ts";
+import { stopH2 } from "./h2/index.ts";
+import { clearLog, entryBytes, hasEntries, takeEntry } from "./proxy/log.ts";
+import { connectTimeoutOf, takeConnect } from "./proxy/upstream.ts";
+import { instanceAt } from "./route/index.ts";
+import { destroyBacklog } from "./tables/backlog.ts";
+import {
+  C_INSTANCE,
+  C_OUT_BYTES,
+  C_OUT_HEAD,
+  C_OUT_IN_FLIGHT,
+  C_PROTOCOL,
+  CONNECTION_ABORT,
+  CONNECTION_BACKLOG_FULL,
+  CONNECTION_CLOSE_WANTED,
+  CONNECTION_CLOSED,
+  CONNECTION_CONNECTING,
+  CONNECTION_LINGER,
+  CONNECTION_PAUSED,
+  CONNECTION_PAUSE_TOLD,
+  CONNECTION_PEER_ENDED,
+  CONNECTION_READY,
+  CONNECTION_SHUTDOWN_SENT,
+  CONNECTION_SHUTDOWN_WANTED,
+  clearFlag,
+  connectionHandle,
+  connectionIndex,
+  destroyConnection,
+  hasFlag,
+  setFlag,
+} from "./tables/connections.ts";
+import { CHUNK_END, CHUNK_NEXT, CHUNK_START, destroyOutput, markDirty, takeDirty } from "./tables/output.ts";
+import { connectionTimer, disarmTimer } from "./timers.ts";
+
+/** Records that one connection may need at once: 16 chunks and what else there is to say. */
+const RECORDS_PER_CONNECTION: u32 = 32;
+const WRITES_PER_CONNECTION: u32 = 24;
+
+// Per-instance state of this worker.
+let recordCount: u32 = 0;
+let isCut: bool = false;
+
+/** Whether the last `writeRecords` stopped for want of room. */
+export function hasMoreRecords(): bool {
+  return isCut;
+}
+
+/** Writes the records of this turn; returns how many. Call again while `hasMoreRecords`. */
+export function writeRecords(): u32 {
+  recordCount = 0;
+  isCut = false;
+  if (!hasEntries()) clearLog();
+  let connection = takeConnect();
+  while (connection != 0) {
+    const slot = load<u32>(connection, C_INSTANCE);
+    const record = instanceAt(slot);
+    const generation = record == 0 ? 0 : load<u32>(record, INSTANCE_GENERATION);
+    addRecord(RECORD_CONNECT, connection, slot, generation);
+    store<u32>(RECORDS + (recordCount - 1) * RECORD_BYTES, connectTimeoutOf(connection), 16);
+    if (isFull()) return recordCount;
+    connection = takeConnect();
+  }
+  connection = takeDirty();
+  while (connection != 0) {
+    sweep(connection);
+    if (isFull()) return recordCount;
+    connection = takeDirty();
+  }
+  let entry = takeEntry();
+  while (entry != 0) {
+    addLogRecord(entry);
+    if (isFull()) return recordCount;
+    entry = takeEntry();
+  }
+  return recordCount;
+}
+
+/** Forgets a connection whose socket is gone: everything it holds is given back. */
+export function forgetConnection(connection: u32): void {
+  setFlag(connection, CONNECTION_CLOSED);
+  const protocol = u32(load<u8>(connection, C_PROTOCOL));
+  if (protocol == PROTOCOL_H2 && !hasFlag(connection, CONNECTION_CONNECTING)) stopH2(connection);
+  else if (protocol == PROTOCOL_H1 && !hasFlag(connection, CONNECTION_CONNECTING)) stopH1(connection);
+  destroyOutput(connection);
+  destroyBacklog(connection);
+  disarmTimer(connectionTimer(connectionIndex(connection)));
+  markDirty(connection); // the record itself goes when no list holds it any more
+}
+
+function sweep(connection: u32): void {
+  if (hasFlag(connection, CONNECTION_CLOSED)) {
+    // Still in the ready list: it comes back from there.
+    if (!hasFlag(connection, CONNECTION_READY)) destroyConnection(connection);
+    return;
+  }
+  if (hasFlag(connection, CONNECTION_ABORT)) {
+    closeNow(connection, 1);
+    return;
+  }
+  if (hasFlag(connection, CONNECTION_CONNECTING)) return;
+  tellPause(connection);
+  if (load<u32>(connection, C_OUT_IN_FLIGHT) == 0 && load<u32>(connection, C_OUT_BYTES) != 0) addWrites(connection);
+  if (load<u32>(connection, C_OUT_BYTES) != 0) return;
+  if (hasFlag(connection, CONNECTION_CLOSE_WANTED)) closeFlushed(connection);
+  else if (hasFlag(connection, CONNECTION_SHUTDOWN_WANTED) && !hasFlag(connection, CONNECTION_SHUTDOWN_SENT)) {
+    setFlag(connection, CONNECTION_SHUTDOWN_SENT);
+    addRecord(RECORD_SHUTDOWN, connection, 0, 0);
+  }
+}
+
+function tellPause(connection: u32): void {
+  const isPaused = hasFlag(connection, CONNECTION_PAUSED | CONNECTION_BACKLOG_FULL);
+  if (isPaused == hasFlag(connection, CONNECTION_PAUSE_TOLD)) return;
+  if (isPaused) setFlag(connection, CONNECTION_PAUSE_TOLD);
+  else clearFlag(connection, CONNECTION_PAUSE_TOLD);
+  addRecord(isPaused ? RECORD_PAUSE : RECORD_RESUME, connection, 0, 0);
+}
+
+function addWrites(connection: u32): void {
+  let chunk = load<u32>(connection, C_OUT_HEAD);
+  let bytes: u32 = 0;
+  let writes: u32 = 0;
+  while (chunk != 0 && writes < WRITES_PER_CONNECTION) {
+    const start = load<u32>(chunk, CHUNK_START);
+    const length = load<u32>(chunk, CHUNK_END) - start;
+    if (length != 0) {
+      addRecord(RECORD_WRITE, connection, chunk + start, length);
+      bytes += length;
+      writes += 1;
+    }
+    chunk = load<u32>(chunk, CHUNK_NEXT);
+  }
+  store<u32>(connection, bytes, C_OUT_IN_FLIGHT);
+}
+
+/** Everything was written: closes, after a half-close and a wait where the last answer might be lost otherwise. */
+function closeFlushed(connection: u32): void {
+  if (!hasFlag(connection, CONNECTION_LINGER) || hasFlag(connection, CONNECTION_PEER_ENDED)) {
+    closeNow(connection, 0);
+    return;
+  }
+  if (hasFlag(connection, CONNECTION_SHUTDOWN_SENT)) return;
+  setFlag(connection, CONNECTION_SHUTDOWN_SENT);
+  clearFlag(connection, CONNECTION_PAUSED | CONNECTION_BACKLOG_FULL);
+  tellPause(connection);
+  addRecord(RECORD_SHUTDOWN, connection, 0, 0);
+  armLinger(connection);
+}
+
+function closeNow(connection: u32, how: u32): void {
+  addRecord(RECORD_CLOSE, connection, how, 0);
+  receiveClosed(connection, 0);
+  forgetConnection(connection);
+}
+
+function addRecord(kind: u32, connection: u32, a: u32, b: u32): void {
+  const record: u32 = RECORDS + recordCount * RECORD_BYTES;
+  store<u32>(record, kind);
+  store<u32>(record, connectionHandle(connection), 4);
+  store<u32>(record, a, 8);
+  store<u32>(record, b, 12);
+  recordCount += 1;
+}
+
+function addLogRecord(entry: u32): void {
+  const record: u32 = RECORDS + recordCount * RECORD_BYTES;
+  store<u32>(record, RECORD_LOG);
+  store<u32>(record, 0, 4);
+  store<u32>(record, entry, 8);
+  store<u32>(record, entryBytes(entry), 12);
+  recordCount += 1;
+}
+
+function isFull(): bool {
+  isCut = recordCount + RECORDS_PER_CONNECTION > <u32>RECORDS_MAX;
+  return isCut;
+}
+
