@@ -105,12 +105,16 @@ export interface PathMatch {
   readonly value: string;
 }
 
+const METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+/** RFC 9110 §9.1: methods are case-sensitive, so `get` would match nothing that anybody sends. */
+const method = token({ isFolded: false }).refine(
+  (text) => METHODS.includes(text) || !METHODS.includes(text.toUpperCase()),
+  { error: "methods are upper case" },
+);
+
 const match = section({
   path: pathMatch.optional().describe("The path of the request; absent: any."),
-  method: z
-    .array(token({ isFolded: false }))
-    .optional()
-    .describe("Methods, as sent (they are case-sensitive); absent: any."),
+  method: z.array(method).optional().describe("Methods, as sent (they are case-sensitive); absent: any."),
   headers: z
     .record(token({ isFolded: true }), textMatch)
     .prefault({})

@@ -16,6 +16,7 @@ export type {
   Target,
 } from "./documents.ts";
 export type { Issue, JudgeMode } from "./issue.ts";
+export { type JsonSchema, jsonSchemaOf, meshFileJsonSchema } from "./json-schema.ts";
 export {
   DOCUMENT_KINDS,
   type DocumentId,
@@ -26,6 +27,7 @@ export {
   PREFIX_DEFAULT,
   parseKey,
 } from "./keyspace.ts";
+export { formatKeyspaceDoc } from "./keyspace-doc.ts";
 export { isName } from "./kinds.ts";
 export { isSection, mergeWritten, type Written } from "./merge.ts";
 export {
@@ -36,8 +38,9 @@ export {
   parseMeshFile,
   type WrittenDocument,
 } from "./mesh-file.ts";
+export { formatMeshUrl, type MeshUrl, parseMeshUrl } from "./mesh-url.ts";
 export { NOT_YET } from "./not-yet.ts";
-export { type DocumentJudgement, type ParseOptions, parseDocument } from "./parse-document.ts";
+export { type DocumentJudgement, type ParseOptions, parseDocument, parseService } from "./parse-document.ts";
 export {
   BALANCE_POLICIES,
   GRPC_CODES,
@@ -46,6 +49,15 @@ export {
   PROTOCOLS,
   type Protocol,
 } from "./policy.ts";
+export {
+  camelNameOf,
+  envNameOf,
+  type ParsedProcessConfig,
+  type ProcessConfig,
+  type ProcessSources,
+  parseProcessConfig,
+} from "./process.ts";
+export { PROCESS_FLAGS, type ProcessFlag, type ServiceListener } from "./process-flags.ts";
 export type { DocumentIssue } from "./settle-routes.ts";
 export {
   createDocumentStore,

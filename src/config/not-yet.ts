@@ -19,7 +19,7 @@ interface NotYetRow {
 
 const SERVICE_ROWS: readonly Omit<NotYetRow, "kind">[] = [
   { path: ["protocol"], isUnmet: (value) => value === "tcp", effect: "TCP services are not carried" },
-  { path: ["balance", "policy"], isUnmet: (value) => value === "maglev", effect: "ring-hash is used instead" },
+  { path: ["balance", "policy"], isUnmet: (value) => value === "maglev", effect: "maglev balances as ring-hash" },
   { path: ["balance", "slowStart"], effect: "newcomers get their full share at once" },
   { path: ["balance", "zone"], isUnmet: (value) => value === "prefer", effect: "zones are not looked at" },
   { path: ["hedge"], effect: "nothing is hedged" },
@@ -78,3 +78,9 @@ function matchesOf(value: unknown, pattern: readonly string[]): Found[] {
 function prefixed(first: string | number, found: readonly Found[]): Found[] {
   return found.map(({ path, value }) => ({ path: [first, ...path], value }));
 }
+
+/** Flags of `pillion run` whose value, as written, is not acted on; yields what happens instead. */
+export const NOT_YET_FLAGS: Readonly<Record<string, (text: string) => string | undefined>> = {
+  intercept: (text) => (text === "redirect" ? "redirected connections are not recognised" : undefined),
+  state: () => "nothing is kept on disk",
+};
