@@ -34,15 +34,15 @@ import { startFraming } from "./framing.ts";
 import { GATHER_EXHAUSTED, GATHER_FULL, GATHER_MORE, gather } from "./gather.ts";
 import {
   clearH1,
-  H1_EXPECTS,
-  H1_LINE_SEEN,
-  H1_PARTIAL_SPENT,
   H_EXTENSION_BYTES,
   H_FIELD_BYTES,
   H_LINE_BYTES,
   H_REMAINING,
   H_STATE,
   H_STREAM,
+  H1_EXPECTS,
+  H1_LINE_SEEN,
+  H1_PARTIAL_SPENT,
   STATE_CHUNK_DATA,
   STATE_CHUNK_DATA_CR,
   STATE_CHUNK_DATA_LF,
@@ -66,8 +66,8 @@ import {
 /** No state: the byte cannot stand where it stands. */
 const STATE_BAD: u32 = 0xff;
 /** CRLF "0" CRLF CRLF as a little-endian word of seven bytes: the usual end behind the last data. */
-const LAST_CHUNK: u64 = 0x0a0d0a0d300a0d;
-const SEVEN_BYTES: u64 = 0xffffffffffffff;
+const LAST_CHUNK: u64 = (u64(0x0a0d0a) << 32) | 0x0d300a0d;
+const SEVEN_BYTES: u64 = (u64(1) << 56) - 1;
 
 /** Receives in any of the chunk states. */
 export function receiveChunk(connection: u32): i32 {
@@ -116,7 +116,6 @@ export function receiveTrailers(connection: u32): i32 {
     }
     if (gathered == GATHER_FULL) return fail(connection, REASON_HEADER_TOO_LARGE);
   }
-  return EVENT_NONE;
 }
 
 function receiveChunkData(connection: u32): i32 {

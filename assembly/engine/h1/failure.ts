@@ -19,7 +19,7 @@ import {
 import { SCRATCH_HEAD } from "../../abi/engine-memory.ts";
 import { setHeadEvent, setStreamEvent } from "../http/event.ts";
 import { glitch } from "../http/glitch.ts";
-import { HEAD_METHOD_ID, METHOD_HEAD } from "../http/head.ts";
+import { HEAD_METHOD_ID, HEAD_VERSION, METHOD_HEAD } from "../http/head.ts";
 import { C_ROLE } from "../tables/connections.ts";
 import { requestAbort } from "../tables/control.ts";
 import { appendOutput } from "../tables/output.ts";
@@ -32,17 +32,19 @@ import {
   STREAM_SENT_HEAD,
   setStreamFlag,
 } from "../tables/streams.ts";
-import { H1_CLOSE, H_STREAM, STATE_DISCARD, setH1, setState } from "./state.ts";
+import { H_STREAM, H_VERSION, H1_CLOSE, STATE_DISCARD, setH1, setState } from "./state.ts";
 
 /** "HTTP/1.1 503 Service Unavailable", x-pillion-reason: resource-exhausted, content-length: 0, connection: close. */
 const EXHAUSTED_BYTES: u32 = 112;
-const EXHAUSTED = <u32>memory.data<u8>([
-  72, 84, 84, 80, 47, 49, 46, 49, 32, 53, 48, 51, 32, 83, 101, 114, 118, 105, 99, 101, 32, 85, 110, 97, 118, 97, 105,
-  108, 97, 98, 108, 101, 13, 10, 120, 45, 112, 105, 108, 108, 105, 111, 110, 45, 114, 101, 97, 115, 111, 110, 58, 32,
-  114, 101, 115, 111, 117, 114, 99, 101, 45, 101, 120, 104, 97, 117, 115, 116, 101, 100, 13, 10, 99, 111, 110, 116,
-  101, 110, 116, 45, 108, 101, 110, 103, 116, 104, 58, 32, 48, 13, 10, 99, 111, 110, 110, 101, 99, 116, 105, 111,
-  110, 58, 32, 99, 108, 111, 115, 101, 13, 10, 13, 10,
-]);
+const EXHAUSTED = <u32>(
+  memory.data<u8>([
+    72, 84, 84, 80, 47, 49, 46, 49, 32, 53, 48, 51, 32, 83, 101, 114, 118, 105, 99, 101, 32, 85, 110, 97, 118, 97, 105,
+    108, 97, 98, 108, 101, 13, 10, 120, 45, 112, 105, 108, 108, 105, 111, 110, 45, 114, 101, 97, 115, 111, 110, 58, 32,
+    114, 101, 115, 111, 117, 114, 99, 101, 45, 101, 120, 104, 97, 117, 115, 116, 101, 100, 13, 10, 99, 111, 110, 116,
+    101, 110, 116, 45, 108, 101, 110, 103, 116, 104, 58, 32, 48, 13, 10, 99, 111, 110, 110, 101, 99, 116, 105, 111, 110,
+    58, 32, 99, 108, 111, 115, 101, 13, 10, 13, 10,
+  ])
+);
 
 /** Ends a connection's receiving with an event: REFUSE, RESET or FATAL, as role and progress demand. */
 export function fail(connection: u32, reason: u32): i32 {
@@ -59,6 +61,7 @@ export function fail(connection: u32, reason: u32): i32 {
     stream = createStream(connection, 0);
     if (stream == 0) return failExhausted(connection);
     store<u32>(connection, stream, H_STREAM);
+    store<u8>(connection, load<u8>(SCRATCH_HEAD, HEAD_VERSION), H_VERSION);
     if (load<u32>(SCRATCH_HEAD, HEAD_METHOD_ID) == METHOD_HEAD) setStreamFlag(stream, STREAM_REQUEST_IS_HEAD);
   } else if (hasStreamFlag(stream, STREAM_SENT_HEAD)) {
     // Too late for another answer: the one that has begun must not look complete.
@@ -78,7 +81,8 @@ export function failExhausted(connection: u32): i32 {
   setState(connection, STATE_DISCARD);
   setH1(connection, H1_CLOSE);
   const stream = load<u32>(connection, H_STREAM);
-  if (load<u8>(connection, C_ROLE) != ROLE_UPSTREAM && stream == 0) appendOutput(connection, EXHAUSTED, EXHAUSTED_BYTES);
+  if (load<u8>(connection, C_ROLE) != ROLE_UPSTREAM && stream == 0)
+    appendOutput(connection, EXHAUSTED, EXHAUSTED_BYTES);
   setStreamEvent(stream, REASON_RESOURCE_EXHAUSTED, 0);
   return EVENT_FATAL;
 }

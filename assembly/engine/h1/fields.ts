@@ -102,8 +102,6 @@ function foldName(ptr: u32, end: u32): u32 {
   return at;
 }
 
-// @ts-ignore: decorator
-@inline
 function isSpace(byte: u32): bool {
   return byte == 32 || byte == 9;
 }

@@ -31,8 +31,8 @@ export const PARSE_BAD: i32 = 2;
 /** Longest method that we take; IANA's longest, UPDATEREDIRECTREF, has 17 bytes. */
 const METHOD_BYTES_MAX: u32 = 32;
 /** "HTTP/1.1" and "HTTP/1.0" as little-endian words. */
-const HTTP_1_1: u64 = 0x312e312f50545448;
-const HTTP_1_0: u64 = 0x302e312f50545448;
+const HTTP_1_1: u64 = (u64(0x312e312f) << 32) | 0x50545448;
+const HTTP_1_0: u64 = (u64(0x302e312f) << 32) | 0x50545448;
 /** "HTTP/" in the lower five bytes. */
 const HTTP_SLASH: u64 = 0x2f50545448;
 

@@ -80,9 +80,9 @@ const CONTINUE = <u32>memory.data<u8>([49, 48, 48, 45, 99, 111, 110, 116, 105, 1
 const TRAILERS = <u32>memory.data<u8>([116, 114, 97, 105, 108, 101, 114, 115]); // trailers
 const H2C = <u32>memory.data<u8>([104, 50, 99]); // h2c
 // transfer_encoding and content_length: some servers read "_" as "-" (CGI does).
-const TRANSFER_UNDERSCORE = <u32>memory.data<u8>([
-  116, 114, 97, 110, 115, 102, 101, 114, 95, 101, 110, 99, 111, 100, 105, 110, 103,
-]);
+const TRANSFER_UNDERSCORE = <u32>(
+  memory.data<u8>([116, 114, 97, 110, 115, 102, 101, 114, 95, 101, 110, 99, 111, 100, 105, 110, 103])
+);
 const LENGTH_UNDERSCORE = <u32>memory.data<u8>([99, 111, 110, 116, 101, 110, 116, 95, 108, 101, 110, 103, 116, 104]);
 
 // Registers of the message being read.

@@ -8,7 +8,7 @@ import { capacityOf } from "../../core/pool.ts";
 import { inputEnd, inputPtr, setInputPtr } from "../http/event.ts";
 import { valueEnd } from "../http/syntax.ts";
 import { C_PARTIAL, C_PARTIAL_BYTES } from "../tables/connections.ts";
-import { growPartial, H1_LINE_SEEN, H_SCANNED, hasH1, setH1 } from "./state.ts";
+import { growPartial, H_SCANNED, H1_LINE_SEEN, hasH1, setH1 } from "./state.ts";
 
 /** All input was kept; more is needed. */
 export const GATHER_MORE: i32 = 0;
@@ -41,7 +41,6 @@ export function gather(connection: u32, bytesMax: u32): i32 {
     store<u32>(connection, kept + piece, C_PARTIAL_BYTES);
     if (scan(connection, block, kept + piece)) return GATHER_TRY;
   }
-  return GATHER_MORE;
 }
 
 /** Looks at bytes not yet looked at; true when the block is to be read. Bytes behind an empty line are given back. */
@@ -72,5 +71,4 @@ function scan(connection: u32, block: u32, bytes: u32): bool {
       return true;
     }
   }
-  return false;
 }

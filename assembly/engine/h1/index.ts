@@ -31,6 +31,7 @@ import {
   wantsCloseH1,
 } from "./lifecycle.ts";
 import { endH1, receiveH1 } from "./receive.ts";
+import { sendDataH1, sendEndH1, sendHeadH1, sendInformationalH1, sendTrailersH1 } from "./send.ts";
 
 export {
   becomeTunnelH1,
@@ -43,6 +44,11 @@ export {
   releaseStreamH1,
   resetH1,
   sendableH1,
+  sendDataH1,
+  sendEndH1,
+  sendHeadH1,
+  sendInformationalH1,
+  sendTrailersH1,
   startH1,
   stopH1,
   wantsCloseH1,

@@ -22,17 +22,17 @@ import {
   setStreamFlag,
 } from "../tables/streams.ts";
 import {
+  clearH1,
   dropPartial,
-  H1_CLOSE,
-  H1_EXPECTS,
-  H1_TAKES_TRAILERS,
   H_EXTENSION_BYTES,
   H_FIELD_BYTES,
   H_INFORMATIONAL,
   H_LEADING,
   H_STATE,
   H_STREAM,
-  clearH1,
+  H1_CLOSE,
+  H1_EXPECTS,
+  H1_TAKES_TRAILERS,
   hasH1,
   S_H1_SEND,
   SEND_TUNNEL,
@@ -110,13 +110,13 @@ export function sendableH1(stream: u32): u32 {
 }
 
 /** HTTP/1.1 has no credit: reading is paused instead. */
-export function creditH1(stream: u32, bytes: u32): void {}
+export function creditH1(_stream: u32, _bytes: u32): void {}
 
 /**
  * Breaks the stream off, and with it the connection. A response that has begun is cut with a reset of the socket, so
  * that no length of it looks complete (RFC 9112 §8); so is a request that was not sent completely.
  */
-export function resetH1(stream: u32, code: u32): void {
+export function resetH1(stream: u32, _code: u32): void {
   if (hasStreamFlag(stream, STREAM_RESET)) return;
   setStreamFlag(stream, STREAM_RESET);
   const connection = load<u32>(stream, S_CONNECTION);

@@ -31,9 +31,9 @@ const UPGRADE = <u32>memory.data<u8>([117, 112, 103, 114, 97, 100, 101]); // upg
 const TE = <u32>memory.data<u8>([116, 101]); // te
 const HOST = <u32>memory.data<u8>([104, 111, 115, 116]); // host
 const CONTENT_LENGTH = <u32>memory.data<u8>([99, 111, 110, 116, 101, 110, 116, 45, 108, 101, 110, 103, 116, 104]);
-const TRANSFER_ENCODING = <u32>memory.data<u8>([
-  116, 114, 97, 110, 115, 102, 101, 114, 45, 101, 110, 99, 111, 100, 105, 110, 103,
-]);
+const TRANSFER_ENCODING = <u32>(
+  memory.data<u8>([116, 114, 97, 110, 115, 102, 101, 114, 45, 101, 110, 99, 111, 100, 105, 110, 103])
+);
 /** Pointer and length of each named field: u32 pairs. */
 const NAMED = <u32>memory.data(128);
 

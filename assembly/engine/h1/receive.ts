@@ -49,13 +49,22 @@ import {
   STREAM_REQUEST_IS_CONNECT,
   STREAM_REQUEST_IS_HEAD,
   STREAM_RESET,
+  STREAM_SENT_END,
   STREAM_UPGRADE,
   setStreamFlag,
 } from "../tables/streams.ts";
 import { receiveChunk, receiveTrailers } from "./chunked.ts";
 import { fail, failExhausted } from "./failure.ts";
 import { fieldBytes, parseFields } from "./fields.ts";
-import { PARSE_BAD, PARSE_DONE, PARSE_MORE, parseEnd, parseReason, parseRequestLine, parseStatusLine } from "./first-line.ts";
+import {
+  PARSE_BAD,
+  PARSE_DONE,
+  PARSE_MORE,
+  parseEnd,
+  parseReason,
+  parseRequestLine,
+  parseStatusLine,
+} from "./first-line.ts";
 import {
   BODY_CHUNKED,
   BODY_LENGTH,
@@ -72,12 +81,6 @@ import { becomeTunnelH1 } from "./lifecycle.ts";
 import {
   clearH1,
   dropPartial,
-  H1_CLOSE,
-  H1_EXPECTS,
-  H1_LINE_SEEN,
-  H1_PARTIAL_SPENT,
-  H1_PEER_ENDED,
-  H1_TAKES_TRAILERS,
   H_EXTENSION_BYTES,
   H_FIELD_BYTES,
   H_INFORMATIONAL,
@@ -86,6 +89,12 @@ import {
   H_STATE,
   H_STREAM,
   H_VERSION,
+  H1_CLOSE,
+  H1_EXPECTS,
+  H1_LINE_SEEN,
+  H1_PARTIAL_SPENT,
+  H1_PEER_ENDED,
+  H1_TAKES_TRAILERS,
   hasH1,
   STATE_CHUNK_START,
   STATE_DISCARD,
@@ -209,7 +218,6 @@ function receiveHead(connection: u32): i32 {
     }
     if (gathered == GATHER_FULL) return fail(connection, REASON_HEADER_TOO_LARGE);
   }
-  return EVENT_NONE;
 }
 
 /** Reads a whole head; PARSE_MORE when it is incomplete and nothing in it is wrong so far. */
@@ -259,6 +267,10 @@ function finishResponseHead(connection: u32): i32 {
     setState(connection, STATE_START);
     setHeadEvent(stream, SCRATCH_HEAD, false);
     return EVENT_INFORMATIONAL;
+  }
+  // An upgrade that was not granted: then the request was complete as it was.
+  if (bodyKind != BODY_TUNNEL && hasStreamFlag(stream, STREAM_REQUEST_IS_CONNECT | STREAM_UPGRADE)) {
+    setStreamFlag(stream, STREAM_SENT_END);
   }
   return deliverHead(connection, stream);
 }
