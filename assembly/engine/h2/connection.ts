@@ -10,7 +10,6 @@ import {
   H2_FRAME_SIZE_ERROR,
   H2_PROTOCOL_ERROR,
   NONE,
-  ROLE_DOWNSTREAM,
   ROLE_UPSTREAM,
 } from "../../abi/engine-codes.ts";
 import {
@@ -51,7 +50,6 @@ import {
   H2_DEAD,
   H2_PING_SENT,
   hasH2,
-  MODE_FRAME,
   MODE_PREFACE,
   STREAMS_DEFAULT,
   setH2,

@@ -57,7 +57,6 @@ import {
 import { isAuthority, isSameAuthority } from "../http/authority.ts";
 import {
   addField,
-  FIELD_BYTES,
   FIELD_FLAGS,
   fieldAt,
   HEAD_AUTHORITY,
@@ -175,7 +174,6 @@ export function decodeNothing(connection: u32, ptr: u32, length: u32): i32 {
     if (bytes > <u32>HEAD_BYTES_MAX * BOMB_FACTOR) return DECODED_BOMB;
     setTextArea(text, head + SCRATCH_HEAD_BYTES);
   }
-  return DECODED_OK;
 }
 
 function tooLarge(reason: u32): i32 {

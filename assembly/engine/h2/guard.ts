@@ -113,7 +113,7 @@ export function isFlooded(connection: u32): bool {
 }
 
 /** DATA without data and without END_STREAM (CVE-2019-9518). */
-export function spendEmpty(connection: u32, stream: u32): bool {
+export function spendEmpty(_connection: u32, stream: u32): bool {
   const count = u32(load<u8>(stream, S_EMPTY_FRAMES));
   if (count >= <u32>H2_EMPTY_FRAMES_MAX) return false;
   store<u8>(stream, u8(count + 1), S_EMPTY_FRAMES);
