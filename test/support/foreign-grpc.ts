@@ -54,7 +54,9 @@ export interface GrpcServer extends AsyncDisposable {
 /** Starts the echo service. */
 export async function startGrpcServer(name = "a", port = 0): Promise<GrpcServer> {
   const seen = { calls: 0, cancelled: 0, metadata: new grpc.Metadata(), deadline: Infinity as grpc.Deadline };
-  type AnyCall = Pick<grpc.ServerUnaryCall<Buffer, Buffer>, "metadata" | "getDeadline" | "on">;
+  type AnyCall = Pick<grpc.ServerUnaryCall<Buffer, Buffer>, "metadata" | "getDeadline"> & {
+    on(event: "cancelled", listener: () => void): unknown;
+  };
   const note = (call: AnyCall) => {
     seen.calls += 1;
     seen.metadata = call.metadata;
