@@ -104,9 +104,8 @@ export function receiveTrailers(connection: u32): i32 {
     }
     if (!startPartial(connection)) return failExhausted(connection);
   }
-  for (;;) {
-    const gathered = gather(connection, TRAILER_BYTES_MAX);
-    if (gathered == GATHER_MORE) return EVENT_NONE;
+  let gathered = gather(connection, TRAILER_BYTES_MAX);
+  while (gathered != GATHER_MORE) {
     if (gathered == GATHER_EXHAUSTED) return failExhausted(connection);
     const block = load<u32>(connection, C_PARTIAL);
     const result = parseTrailers(connection, block, block + load<u32>(connection, C_PARTIAL_BYTES));
@@ -115,7 +114,9 @@ export function receiveTrailers(connection: u32): i32 {
       return finishTrailers(connection, result);
     }
     if (gathered == GATHER_FULL) return fail(connection, REASON_HEADER_TOO_LARGE);
+    gathered = gather(connection, TRAILER_BYTES_MAX);
   }
+  return EVENT_NONE;
 }
 
 function receiveChunkData(connection: u32): i32 {

@@ -24,11 +24,9 @@ const PIECE_BYTES: u32 = 2048;
 
 /** Moves input into C_PARTIAL until there is a reason to read it. */
 export function gather(connection: u32, bytesMax: u32): i32 {
-  for (;;) {
-    const kept = load<u32>(connection, C_PARTIAL_BYTES);
-    if (kept == bytesMax) return GATHER_FULL;
+  let kept = load<u32>(connection, C_PARTIAL_BYTES);
+  while (kept != bytesMax && inputPtr != inputEnd) {
     const from = inputPtr;
-    if (from == inputEnd) return GATHER_MORE;
     const block = load<u32>(connection, C_PARTIAL);
     const room = capacityOf(block) - kept;
     if (room == 0) {
@@ -38,21 +36,19 @@ export function gather(connection: u32, bytesMax: u32): i32 {
     const piece = min(min(room, bytesMax - kept), min(inputEnd - from, PIECE_BYTES));
     memory.copy(block + kept, from, piece);
     setInputPtr(from + piece);
-    store<u32>(connection, kept + piece, C_PARTIAL_BYTES);
-    if (scan(connection, block, kept + piece)) return GATHER_TRY;
+    kept += piece;
+    store<u32>(connection, kept, C_PARTIAL_BYTES);
+    if (scan(connection, block, kept)) return GATHER_TRY;
   }
+  return kept == bytesMax ? GATHER_FULL : GATHER_MORE;
 }
 
 /** Looks at bytes not yet looked at; true when the block is to be read. Bytes behind an empty line are given back. */
 function scan(connection: u32, block: u32, bytes: u32): bool {
   const end = block + bytes;
   let at = block + load<u32>(connection, H_SCANNED);
-  for (;;) {
-    at = valueEnd(at, end);
-    if (at == end || (at + 1 == end && load<u8>(at) == 13)) {
-      store<u32>(connection, at - block, H_SCANNED);
-      return false;
-    }
+  at = valueEnd(at, end);
+  while (at != end && !(at + 1 == end && load<u8>(at) == 13)) {
     if (load<u8>(at) != 13 || load<u8>(at, 1) != 10) {
       store<u32>(connection, at + 1 - block, H_SCANNED);
       return true;
@@ -70,5 +66,8 @@ function scan(connection: u32, block: u32, bytes: u32): bool {
       store<u32>(connection, at - block, H_SCANNED);
       return true;
     }
+    at = valueEnd(at, end);
   }
+  store<u32>(connection, at - block, H_SCANNED);
+  return false;
 }

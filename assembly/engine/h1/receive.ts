@@ -206,9 +206,8 @@ function receiveHead(connection: u32): i32 {
     }
     if (!startPartial(connection)) return failExhausted(connection);
   }
-  for (;;) {
-    const gathered = gather(connection, HEAD_RAW_BYTES_MAX);
-    if (gathered == GATHER_MORE) return EVENT_NONE;
+  let gathered = gather(connection, HEAD_RAW_BYTES_MAX);
+  while (gathered != GATHER_MORE) {
     if (gathered == GATHER_EXHAUSTED) return failExhausted(connection);
     const block = load<u32>(connection, C_PARTIAL);
     const result = parseHead(connection, block, block + load<u32>(connection, C_PARTIAL_BYTES));
@@ -217,7 +216,9 @@ function receiveHead(connection: u32): i32 {
       return finishHead(connection, result);
     }
     if (gathered == GATHER_FULL) return fail(connection, REASON_HEADER_TOO_LARGE);
+    gathered = gather(connection, HEAD_RAW_BYTES_MAX);
   }
+  return EVENT_NONE;
 }
 
 /** Reads a whole head; PARSE_MORE when it is incomplete and nothing in it is wrong so far. */
