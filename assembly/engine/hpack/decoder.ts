@@ -42,7 +42,7 @@ import {
   T_LIMIT,
   T_MAX,
 } from "./dynamic-table.ts";
-import { decodeHuffman } from "./huffman.ts";
+import { decodeHuffman, HUFFMAN_COUNT, HUFFMAN_KEEP } from "./huffman.ts";
 import { decodeInteger, integer, integerError } from "./integer.ts";
 import { staticNameId, staticValueLen, staticValuePtr } from "./static-table.ts";
 
@@ -228,9 +228,9 @@ function readString(): i32 {
   codedLen = length;
   // No symbol has less than 5 bits; one byte is the decoder's slack.
   let decoded: i32;
-  if (textPtr + (length * 8) / 5 < textEnd) decoded = decodeHuffman(from, length, textPtr);
+  if (textPtr + (length * 8) / 5 < textEnd) decoded = decodeHuffman(from, length, textPtr, HUFFMAN_KEEP);
   else {
-    decoded = decodeHuffman(from, length, <u32>countingScratch, 0);
+    decoded = decodeHuffman(from, length, <u32>countingScratch, HUFFMAN_COUNT);
     if (decoded < 0) return HPACK_BAD_HUFFMAN;
     if (textPtr + decoded >= textEnd) {
       isLost = true;
@@ -238,7 +238,7 @@ function readString(): i32 {
       stringLen = decoded;
       return 0;
     }
-    decodeHuffman(from, length, textPtr);
+    decodeHuffman(from, length, textPtr, HUFFMAN_KEEP);
   }
   if (decoded < 0) return HPACK_BAD_HUFFMAN;
   stringPtr = textPtr;
@@ -263,13 +263,13 @@ function insertField(codedNamePtr: u32, codedNameLen: u32): bool {
     const name = entryNamePtr(table, entry);
     if (fieldNamePtr != 0) copyBytes(name, fieldNamePtr, fieldNameLen);
     else {
-      decodeHuffman(codedNamePtr, codedNameLen, name);
+      decodeHuffman(codedNamePtr, codedNameLen, name, HUFFMAN_KEEP);
       fieldNameId = nameIdOf(name, fieldNameLen);
     }
   }
   const value = entryValuePtr(table, entry);
   if (fieldValuePtr != 0) copyBytes(value, fieldValuePtr, fieldValueLen);
-  else decodeHuffman(codedValuePtr, codedValueLen, value);
+  else decodeHuffman(codedValuePtr, codedValueLen, value, HUFFMAN_KEEP);
   if (fieldNameId != NAME_OTHER) setEntryName(entry, fieldNameId);
   if (replacedBlock != 0) keepReplaced(replacedBlock);
   return true;

@@ -16,11 +16,15 @@ import {
 const EOS: u32 = 256;
 const LONGEST_BITS: u32 = 30;
 
+// What decodeHuffman does with its output: masks on its steps.
+export const HUFFMAN_KEEP: u32 = 0xffffffff;
+export const HUFFMAN_COUNT: u32 = 0;
+
 /**
  * Decodes to `out`, returns how many bytes or -1. At most 8/5 of `length`, and one byte behind may be overwritten.
- * `keep` 0 only counts: two bytes at `out` are overwritten.
+ * `keep` HUFFMAN_COUNT only counts: two bytes at `out` are overwritten.
  */
-export function decodeHuffman(ptr: u32, length: u32, out: u32, keep: u32 = 0xffffffff): i32 {
+export function decodeHuffman(ptr: u32, length: u32, out: u32, keep: u32): i32 {
   const end = ptr + length;
   let at = ptr;
   let to = out;
