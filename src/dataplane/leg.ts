@@ -1,7 +1,7 @@
 // One socket, as the pump keeps it beside the engine's connection of the same handle.
 //
 // Legs lie in an array by the handle's index, so that a record finds its socket without a hash. The handle's upper bits
-// are a generation: a leg whose handle differs belongs to a connection that is gone, and a late word about it is dropped.
+// are a generation: a leg whose handle differs belongs to a connection that is gone, a late word about it is dropped.
 
 import type { Socket } from "node:net";
 import { SOCKET_CLOSED } from "../../assembly/abi/engine-records.ts";

@@ -41,7 +41,7 @@ export function startListener(
   });
 }
 
-/** Net.Server counts connections whose handle was taken as open for ever, so its callback never comes: none is given. */
+/** net.Server counts connections whose handle was taken as open for ever: its callback never comes, none is given. */
 function stop(server: Server): void {
   if (server.listening) server.close();
 }

@@ -3,6 +3,16 @@
 // Types only, so that both sides may import it. Nothing here is on a request's way: listeners, snapshots, the beat of
 // the heart, batches of log entries.
 
+import type { WorkerModules } from "../wasm/index.ts";
+
+/** What a worker thread is started with. */
+export interface WorkerSetup {
+  /** Its number, and its columns in the shared memory. */
+  readonly worker: number;
+  readonly seed: number;
+  readonly modules: WorkerModules;
+}
+
 /** A compiled snapshot on its way to a worker's engine, with where each instance slot is reached. */
 export interface Program {
   readonly revision: number;

@@ -1,7 +1,7 @@
 // Why Pillion answered by itself: the one table from reason to status, gRPC code, log flag and remedy (DESIGN §5).
 //
-// Everything else derives from it: the engine's texts (tools/generate-reasons.mjs → assembly/engine/http/reasons-table.ts),
-// metric labels, log lines, docs/ERRORS. The numbers are the engine's (abi/engine-codes.ts). Classification is total:
+// Everything else derives from it: metric labels, log lines, docs/ERRORS, and the engine's texts, which
+// tools/generate-reasons.mjs writes into assembly/engine/http/reasons-table.ts. The numbers are the engine's (abi/engine-codes.ts). Classification is total:
 // a number without a row here is a bug, and `reasonOf` says so.
 //
 // Statuses are RFC 9110 §15's and RFC 6585's; gRPC codes follow gRPC's own HTTP mapping, except where a reason says
@@ -137,7 +137,7 @@ export const REASONS: readonly Reason[] = [
     504,
     DEADLINE_EXCEEDED,
     AGAIN,
-    "The request's time was over before the answer came. Raise timeout.request or the caller's deadline if that is too soon.",
+    "The request's time was over before the answer came. Raise timeout.request, or the caller's own deadline.",
   ),
   row(
     REASON_IDLE_TIMEOUT,

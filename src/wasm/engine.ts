@@ -10,6 +10,7 @@
 import { RECORDS_MAX, SNAPSHOT_BYTES_MAX } from "../../assembly/abi/engine-memory.ts";
 
 import { messageOf, pillionError } from "../base/index.ts";
+import type { BalancerExports } from "./balancer.ts";
 import { createEngineMemory, createEngineViews, type EngineViews } from "./memory.ts";
 
 /** Words of one record: kind, connection, then a to f. */
@@ -84,9 +85,9 @@ export function createEngine(exports: EngineExports, views: EngineViews): Engine
 }
 
 /** Instantiates engine.wasm over fresh memory, on this thread's balancer. */
-export function instantiateEngine(module: WebAssembly.Module, balancer: WebAssembly.Exports): Engine {
+export function instantiateEngine(module: WebAssembly.Module, balancer: BalancerExports): Engine {
   const memory = createEngineMemory();
-  const imports = { env: { memory, abort: refuseAssertion }, balancer };
+  const imports = { env: { memory, abort: refuseAssertion }, balancer: balancer as unknown as WebAssembly.Exports };
   let instance: WebAssembly.Instance;
   try {
     instance = new WebAssembly.Instance(module, imports);

@@ -19,9 +19,9 @@ export {
   RECORD_WORDS,
   recordAt,
 } from "./engine.ts";
-export { hashBytes, hashText } from "./hash.ts";
+export { hashBytes, hashText, mixHash } from "./hash.ts";
 export { differenceOf, quantileUs } from "./latency.ts";
-export { loadModule, type ModuleName } from "./load.ts";
+export { loadModule, type ModuleName, type WorkerModules } from "./load.ts";
 export { createEngineMemory, createEngineViews, type EngineViews } from "./memory.ts";
 export {
   createBalancerMemory,

@@ -10,6 +10,13 @@ import { messageOf, pillionError } from "../base/index.ts";
 /** build/wasm/<name>.wasm. */
 export type ModuleName = "balancer" | "engine" | "balancer-debug" | "engine-debug";
 
+/** What a worker thread needs to have an engine: two compiled modules and the shared memory, all by reference. */
+export interface WorkerModules {
+  readonly balancer: WebAssembly.Module;
+  readonly engine: WebAssembly.Module;
+  readonly balancerMemory: WebAssembly.Memory;
+}
+
 /** Compiles build/wasm/<name>.wasm; throws PILLION_WASM when it is missing or refused. */
 export function loadModule(name: ModuleName): WebAssembly.Module {
   const path = findModule(name);

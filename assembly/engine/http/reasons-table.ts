@@ -17,25 +17,25 @@ const TABLE: usize = memory.data<u16>([
   504, 14, 359, 15, 374, 100, // connect-timeout
   502, 14, 474, 14, 488, 106, // upstream-reset
   502, 13, 594, 17, 611, 106, // upstream-protocol
-  504, 4, 717, 15, 732, 119, // request-timeout
-  504, 4, 851, 12, 863, 73, // idle-timeout
-  503, 14, 936, 8, 944, 98, // overflow
-  429, 8, 1042, 12, 1054, 102, // rate-limited
-  403, 7, 1156, 6, 1162, 72, // denied
-  401, 16, 1234, 15, 1249, 68, // unauthenticated
-  400, 13, 1317, 11, 1328, 90, // bad-request
-  408, 4, 1418, 22, 1440, 75, // request-header-timeout
-  413, 8, 1515, 14, 1529, 53, // body-too-large
-  414, 8, 1582, 12, 1594, 69, // uri-too-long
-  431, 8, 1663, 16, 1679, 97, // header-too-large
-  501, 12, 1776, 15, 1791, 104, // not-implemented
-  505, 12, 1895, 19, 1914, 74, // version-unsupported
-  508, 13, 1988, 4, 1992, 111, // loop
-  503, 8, 2103, 18, 2121, 104, // resource-exhausted
-  503, 14, 2225, 8, 2233, 73, // draining
-  503, 14, 2306, 5, 2311, 82, // fault
-  503, 14, 2393, 9, 2402, 96, // not-ready
-  499, 1, 2498, 11, 2509, 70, // client-gone
+  504, 4, 717, 15, 732, 104, // request-timeout
+  504, 4, 836, 12, 848, 73, // idle-timeout
+  503, 14, 921, 8, 929, 98, // overflow
+  429, 8, 1027, 12, 1039, 102, // rate-limited
+  403, 7, 1141, 6, 1147, 72, // denied
+  401, 16, 1219, 15, 1234, 68, // unauthenticated
+  400, 13, 1302, 11, 1313, 90, // bad-request
+  408, 4, 1403, 22, 1425, 75, // request-header-timeout
+  413, 8, 1500, 14, 1514, 53, // body-too-large
+  414, 8, 1567, 12, 1579, 69, // uri-too-long
+  431, 8, 1648, 16, 1664, 97, // header-too-large
+  501, 12, 1761, 15, 1776, 104, // not-implemented
+  505, 12, 1880, 19, 1899, 74, // version-unsupported
+  508, 13, 1973, 4, 1977, 111, // loop
+  503, 8, 2088, 18, 2106, 104, // resource-exhausted
+  503, 14, 2210, 8, 2218, 73, // draining
+  503, 14, 2291, 5, 2296, 82, // fault
+  503, 14, 2378, 9, 2387, 96, // not-ready
+  499, 1, 2483, 11, 2494, 70, // client-gone
 ]);
 
 const TEXTS: usize = memory.data<u8>([
@@ -91,12 +91,12 @@ const TEXTS: usize = memory.data<u8>([
   115, 101, 116, 116, 105, 110, 103, 46,
   // request-timeout
   114, 101, 113, 117, 101, 115, 116, 45, 116, 105, 109, 101, 111, 117, 116,
-  // The request's time was over before the answer came. Raise timeout.request or the caller's deadline if that ...
+  // The request's time was over before the answer came. Raise timeout.request, or the caller's own deadline.
   84, 104, 101, 32, 114, 101, 113, 117, 101, 115, 116, 39, 115, 32, 116, 105, 109, 101, 32, 119, 97, 115, 32, 111,
   118, 101, 114, 32, 98, 101, 102, 111, 114, 101, 32, 116, 104, 101, 32, 97, 110, 115, 119, 101, 114, 32, 99, 97, 109,
   101, 46, 32, 82, 97, 105, 115, 101, 32, 116, 105, 109, 101, 111, 117, 116, 46, 114, 101, 113, 117, 101, 115, 116,
-  32, 111, 114, 32, 116, 104, 101, 32, 99, 97, 108, 108, 101, 114, 39, 115, 32, 100, 101, 97, 100, 108, 105, 110, 101,
-  32, 105, 102, 32, 116, 104, 97, 116, 32, 105, 115, 32, 116, 111, 111, 32, 115, 111, 111, 110, 46,
+  44, 32, 111, 114, 32, 116, 104, 101, 32, 99, 97, 108, 108, 101, 114, 39, 115, 32, 111, 119, 110, 32, 100, 101, 97,
+  100, 108, 105, 110, 101, 46,
   // idle-timeout
   105, 100, 108, 101, 45, 116, 105, 109, 101, 111, 117, 116,
   // Nothing was sent in either direction for longer than timeout.idle allows.

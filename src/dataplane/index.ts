@@ -1,0 +1,13 @@
+// The door of the data plane: what the main thread needs to start and talk to workers. Names only, no logic.
+
+export { workerEntry } from "./entry.ts";
+export {
+  BEAT_MS,
+  type Endpoint,
+  type FromWorker,
+  type ListenerOffer,
+  type Program,
+  type ToWorker,
+  type WorkerReport,
+  type WorkerSetup,
+} from "./messages.ts";

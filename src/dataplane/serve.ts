@@ -1,0 +1,156 @@
+// A worker's life between its first and its last message: carries out what the main thread says, reports what it sees.
+//
+// It joins the pump, the listeners, the upstreams and the log batch of one engine. Where the engine comes from is not
+// its business: worker.ts instantiates the real one, tests one written in TypeScript.
+
+import { lookup } from "node:dns";
+import type { MessagePort } from "node:worker_threads";
+import { GLITCHES_COUNT } from "../../assembly/abi/engine-codes.ts";
+import { assertNever } from "../base/index.ts";
+import type { Engine } from "../wasm/index.ts";
+import { type AcceptFailure, type Listener, startListener } from "./listener.ts";
+import { LogBatch } from "./log-batch.ts";
+import {
+  BEAT_MS,
+  type FromWorker,
+  type ListenerOffer,
+  type Program,
+  type ToWorker,
+  type WorkerReport,
+} from "./messages.ts";
+import { nowUs, Pump } from "./pump.ts";
+import { type Lookup, Upstreams } from "./upstream.ts";
+
+/** ROLE_* × PROTOCOL_*: two roles, three protocols. */
+const ROLES = [0, 1];
+const PROTOCOLS = [0, 1, 2];
+/** Failing accepts are told once in this time: at the descriptor limit every turn brings one. */
+const TELL_AGAIN_MS = 1_000;
+
+type Port = Pick<MessagePort, "postMessage" | "on">;
+
+/** Serves until the thread ends. `wake` lets others ask for a turn (a freed limit). */
+export function serve(engine: Engine, port: Port): { readonly wake: () => void } {
+  return new Service(engine, port);
+}
+
+class Service {
+  readonly #engine: Engine;
+  readonly #port: Port;
+  readonly #pump: Pump;
+  readonly #upstreams = new Upstreams(systemLookup, () => performance.now());
+  readonly #logs: LogBatch;
+  readonly #listeners: Listener[] = [];
+  #acceptFailures = 0;
+  #toldMs = Number.NEGATIVE_INFINITY;
+  #isDraining = false;
+
+  constructor(engine: Engine, port: Port) {
+    this.#engine = engine;
+    this.#port = port;
+    this.#logs = new LogBatch((bytes) => this.#say({ type: "logs", bytes }));
+    this.#pump = new Pump({
+      engine,
+      upstreams: this.#upstreams,
+      log: (entry) => this.#logs.write(entry),
+      turned: () => this.#turned(),
+    });
+    port.on("message", (message: ToWorker) => this.#carryOut(message));
+    setInterval(() => this.#say({ type: "beat", report: this.#report() }), BEAT_MS);
+    this.#say({ type: "started" });
+  }
+
+  readonly wake = (): void => this.#pump.schedule();
+
+  #say(message: FromWorker): void {
+    this.#port.postMessage(message);
+  }
+
+  #carryOut(message: ToWorker): void {
+    switch (message.type) {
+      case "listen":
+        void this.#listen(message.listeners);
+        return;
+      case "program":
+        this.#load(message.program);
+        return;
+      case "accessLog":
+        this.#engine.setAccessLog(message.isOn ? 1 : 0);
+        return;
+      case "logTaken":
+        this.#logs.taken(message.bytes);
+        return;
+      case "drainListener":
+        this.#engine.drainDownstream(message.kind);
+        this.#pump.schedule();
+        return;
+      case "drain":
+        this.#isDraining = true;
+        this.#engine.drain(nowUs());
+        this.#pump.schedule();
+        return;
+      case "closeListeners":
+        for (const listener of this.#listeners) if (message.kinds.includes(listener.kind)) listener.stop();
+        return;
+      case "trap":
+        this.#engine.trap();
+        return;
+      case "hang":
+        for (;;);
+      default:
+        assertNever(message);
+    }
+  }
+
+  /** A rejection here (a descriptor that is none) is a bug and ends the worker. */
+  async #listen(offers: readonly ListenerOffer[]): Promise<void> {
+    const failed = (failure: AcceptFailure) => this.#acceptFailed(failure);
+    this.#listeners.push(...(await Promise.all(offers.map((offer) => startListener(offer, this.#pump, failed)))));
+    this.#say({ type: "listening" });
+  }
+
+  #load(program: Program): void {
+    const problem = this.#engine.loadProgram(program.bytes, nowUs());
+    if (problem === 0) this.#upstreams.replace(program.endpoints);
+    this.#say({ type: "applied", sequence: program.sequence, problem });
+    this.#pump.schedule();
+  }
+
+  #acceptFailed({ problem }: AcceptFailure): void {
+    this.#acceptFailures += 1;
+    const nowMs = performance.now();
+    if (nowMs - this.#toldMs < TELL_AGAIN_MS) return;
+    this.#toldMs = nowMs;
+    this.#say({ type: "acceptFailed", problem });
+  }
+
+  #turned(): void {
+    this.#logs.flush();
+    if (!this.#isDraining || this.#engine.exchangeCount() > 0) return;
+    this.#isDraining = false;
+    this.#say({ type: "drained" });
+  }
+
+  #report(): WorkerReport {
+    const engine = this.#engine;
+    return {
+      exchanges: engine.exchangeCount(),
+      connections: engine.connectionCount(),
+      connectionsBy: ROLES.flatMap((role) => PROTOCOLS.map((protocol) => engine.connectionsBy(role, protocol))),
+      glitches: Array.from({ length: GLITCHES_COUNT }, (_, kind) => engine.glitchCount(kind)),
+      poolUsedBytes: engine.poolUsed(),
+      poolBytes: engine.poolSize(),
+      logDrops: this.#logs.drops,
+      acceptFailures: this.#acceptFailures,
+    };
+  }
+}
+
+const systemLookup: Lookup = (host, callback) => {
+  lookup(host, { all: true }, (error, addresses) => {
+    callback(
+      error,
+      (addresses ?? []).map(({ address }) => address),
+    );
+  });
+};
