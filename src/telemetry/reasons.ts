@@ -1,8 +1,8 @@
 // Why Pillion answered by itself: the one table from reason to status, gRPC code, log flag and remedy (DESIGN §5).
 //
 // Everything else derives from it: metric labels, log lines, docs/ERRORS, and the engine's texts, which
-// tools/generate-reasons.mjs writes into assembly/engine/http/reasons-table.ts. The numbers are the engine's (abi/engine-codes.ts). Classification is total:
-// a number without a row here is a bug, and `reasonOf` says so.
+// tools/generate-reasons.mjs writes into assembly/engine/http/reasons-table.ts. The numbers are the engine's
+// (abi/engine-codes.ts). Classification is total: a number without a row here is a bug, and `reasonOf` says so.
 //
 // Statuses are RFC 9110 §15's and RFC 6585's; gRPC codes follow gRPC's own HTTP mapping, except where a reason says
 // more than its status does (a limit is RESOURCE_EXHAUSTED, a deadline DEADLINE_EXCEEDED).
