@@ -127,6 +127,10 @@ export function receiveEnd(connection: u32): void {
 export function receiveConnected(connection: u32): void {
   connectionReady(connection);
   store<u64>(connection, now, CP_PROGRESS);
+  if (hasFlag(connection, CONNECTION_DRAINING)) {
+    requestClose(connection); // its instance went away meanwhile
+    return;
+  }
   serveConnection(connection);
   markDirty(connection);
 }

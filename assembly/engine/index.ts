@@ -8,10 +8,10 @@ import { createPool, poolBytes, poolUsedBytes } from "../core/pool.ts";
 import { quiesce } from "./balancer.ts";
 import { receiveBytes, receiveClosed, receiveConnected, receiveEnd, receiveWritten, serveReady } from "./connection.ts";
 import { setNow } from "./http/event.ts";
-import { glitchesOf } from "./http/glitch.ts";
+import { glitchCount as countGlitches } from "./http/glitch.ts";
 import { createBudgets } from "./proxy/budget.ts";
 import { checkExchange, checkUpstream } from "./proxy/deadlines.ts";
-import { acceptConnection, checkDownstream, drainDownstream, finishDrain } from "./proxy/downstream.ts";
+import { acceptConnection, checkDownstream, drainDownstream as drainOne, finishDrain } from "./proxy/downstream.ts";
 import { STATE_FREE, X_STATE, exchangeAt, exchangeCount as countExchanges } from "./proxy/exchange.ts";
 import { createLog, droppedEntries, setAccessLogOn } from "./proxy/log.ts";
 import { drainGone } from "./proxy/membership.ts";
@@ -65,7 +65,7 @@ export function accept(listenerKind: u32, listenerService: u32, peerBytes: u32, 
   setNow(u64(nowUs));
   const connection = acceptConnection(listenerKind, listenerService, TEXT_AREA, peerBytes);
   if (connection == 0) return -1;
-  if (isDraining) drainDownstream(connection);
+  if (isDraining) drainOne(connection);
   return i32(connectionHandle(connection));
 }
 
@@ -146,7 +146,7 @@ export function drain(nowUs: f64): void {
 }
 
 /** The same for the connections of one kind of listener; later ones are not affected. */
-export function drainDownstreams(listenerKind: u32, nowUs: f64): void {
+export function drainDownstream(listenerKind: u32, nowUs: f64): void {
   setNow(u64(nowUs));
   drainListener(listenerKind);
 }
@@ -170,8 +170,9 @@ export function connectionsBy(role: u32, protocol: u32): u32 {
   return found;
 }
 
+/** Anomalies of peers of both sides since the worker started. */
 export function glitchCount(kind: u32): u32 {
-  return glitchesOf(kind);
+  return u32(countGlitches(ROLE_DOWNSTREAM, kind) + countGlitches(ROLE_UPSTREAM, kind));
 }
 
 export function poolUsed(): u32 {
@@ -203,7 +204,7 @@ function drainListener(listenerKind: u32): void {
   for (let connection: u32 = CONNECTIONS; connection < end; connection += CONNECTION_BYTES) {
     if (load<u8>(connection, C_IN_USE) == 0 || load<u8>(connection, C_ROLE) != ROLE_DOWNSTREAM) continue;
     if (hasFlag(connection, CONNECTION_CLOSED)) continue;
-    if (listenerKind == <u32>NONE || u32(load<u8>(connection, C_LISTENER)) == listenerKind) drainDownstream(connection);
+    if (listenerKind == <u32>NONE || u32(load<u8>(connection, C_LISTENER)) == listenerKind) drainOne(connection);
   }
 }
 

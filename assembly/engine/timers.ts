@@ -111,7 +111,7 @@ export function takeDueTimer(nowUs: u64): u32 {
     }
     if (currentTick >= tickNow) return 0;
     // After a long pause every slot is visited once at most.
-    if (tickNow - currentTick > WHEEL_SLOTS) currentTick = tickNow - WHEEL_SLOTS;
+    if (tickNow - currentTick > u64(WHEEL_SLOTS)) currentTick = tickNow - WHEEL_SLOTS;
     currentTick += 1;
     detachSlot(u32(currentTick & (WHEEL_SLOTS - 1)));
   }
@@ -123,7 +123,7 @@ export function nextDeadline(): u64 {
   const start = u32((currentTick + 1) & (WHEEL_SLOTS - 1));
   let word = start >> 5;
   let bits = load<u32>(OCCUPIED + word * 4) & (u32(0xffffffff) << (start & 31));
-  for (let visited: u32 = 0; visited <= WHEEL_SLOTS >> 5; visited += 1) {
+  for (let visited: u32 = 0; visited <= <u32>WHEEL_SLOTS >> 5; visited += 1) {
     if (bits != 0) {
       const slot = (word << 5) + ctz<u32>(bits);
       const ahead = (slot - start) & (WHEEL_SLOTS - 1);

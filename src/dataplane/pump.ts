@@ -23,7 +23,7 @@ import {
   SOCKET_UNREACHABLE,
 } from "../../assembly/abi/engine-records.ts";
 import { Bug } from "../base/index.ts";
-import { type Engine, isFull, RECORD_WORDS } from "../wasm/index.ts";
+import { type Engine, RECORD_WORDS } from "../wasm/index.ts";
 import { failureOf } from "./failure.ts";
 import { type Leg, Legs } from "./leg.ts";
 import type { Upstreams } from "./upstream.ts";
@@ -112,10 +112,10 @@ export class Pump {
     let rounds = 0;
     for (; rounds < ROUNDS_MAX; rounds += 1) {
       const count = engine.poll(startUs);
-      if (count === 0) break;
+      if (count === 0 && engine.more() === 0) break;
       this.#walk(count);
       // Nothing was learned, nothing is left: the next poll could only say nothing.
-      if (!this.#settle() && !isFull(count)) break;
+      if (!this.#settle() && engine.more() === 0) break;
     }
     if (rounds === ROUNDS_MAX) this.schedule();
     this.#arm();

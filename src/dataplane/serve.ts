@@ -81,7 +81,7 @@ class Service {
         this.#logs.taken(message.bytes);
         return;
       case "drainListener":
-        this.#engine.drainDownstream(message.kind);
+        this.#engine.drainDownstream(message.kind, nowUs());
         this.#pump.schedule();
         return;
       case "drain":

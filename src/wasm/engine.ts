@@ -7,7 +7,7 @@
 // 2. A RECORD_WRITE's bytes belong to the socket until `written` says that it took them.
 // 3. After `closed`, or a RECORD_CLOSE, a handle is forgotten and never spoken of again.
 
-import { RECORDS_MAX, SNAPSHOT_BYTES_MAX } from "../../assembly/abi/engine-memory.ts";
+import { SNAPSHOT_BYTES_MAX } from "../../assembly/abi/engine-memory.ts";
 
 import { messageOf, pillionError } from "../base/index.ts";
 import type { BalancerExports } from "./balancer.ts";
@@ -34,15 +34,17 @@ export interface EngineExports {
   connected(handle: number, nowUs: number): void;
   /** The kernel took that many bytes of RECORD_WRITEs. */
   written(handle: number, bytes: number, nowUs: number): void;
-  /** Number of records; when it is RECORDS_MAX there are more. */
+  /** Number of records. */
   poll(nowUs: number): number;
+  /** After `poll`: 0 when it has said everything, else it is to be called again. */
+  more(): number;
   /** Runs what is due. */
   advance(nowUs: number): void;
   /** When `advance` is needed next; 0 = never. */
   deadline(): number;
   /** No new work on any connection; what is under way ends. */
   drain(nowUs: number): void;
-  drainDownstream(listenerKind: number): void;
+  drainDownstream(listenerKind: number, nowUs: number): void;
   exchangeCount(): number;
   connectionCount(): number;
   connectionsBy(role: number, protocol: number): number;
@@ -100,11 +102,6 @@ export function instantiateEngine(module: WebAssembly.Module, balancer: Balancer
 /** Where an engine's record starts in `records`. */
 export function recordAt(index: number): number {
   return index * RECORD_WORDS;
-}
-
-/** Whether `poll` has more to say than it could at once. */
-export function isFull(count: number): boolean {
-  return count >= RECORDS_MAX;
 }
 
 /** Debug builds report a failed assertion by this import; release builds trap. */

@@ -15,7 +15,6 @@ export {
   type Engine,
   type EngineExports,
   instantiateEngine,
-  isFull,
   RECORD_WORDS,
   recordAt,
 } from "./engine.ts";

@@ -132,6 +132,7 @@ export class FakeEngine {
         behaviour.written?.(connection, this);
       },
       poll: () => this.#poll(),
+      more: () => 0,
       advance: (nowUs) => {
         this.deadlineUs = 0;
         behaviour.advanced?.(nowUs, this);

@@ -118,7 +118,7 @@ function answerGrpc(exchange: u32, down: u32, reason: u32): void {
   const digits = takeText(ANSWER_HEAD, 4);
   addKnown(ANSWER_HEAD, NAME_GRPC_STATUS, digits, writeDecimal(digits, u64(code)));
   // The messages are ASCII without '%', so they need no percent-encoding.
-  addKnown(ANSWER_HEAD, NAME_GRPC_MESSAGE, reasonMessage(reason), reasonMessageBytes(reason));
+  addKnown(ANSWER_HEAD, NAME_GRPC_MESSAGE, u32(reasonMessage(reason)), reasonMessageBytes(reason));
   addReason(exchange, reason);
   sendHead(down, ANSWER_HEAD, true);
   markPipeClosed(exchange + X_RESPONSE);
@@ -142,7 +142,7 @@ function answerJson(exchange: u32, down: u32, reason: u32): void {
 }
 
 function addReason(exchange: u32, reason: u32): void {
-  addKnown(ANSWER_HEAD, NAME_X_PILLION_REASON, reasonText(reason), reasonTextBytes(reason));
+  addKnown(ANSWER_HEAD, NAME_X_PILLION_REASON, u32(reasonText(reason)), reasonTextBytes(reason));
   if (reason == REASON_OVERFLOW || reason == REASON_RATE_LIMITED || reason == REASON_RESOURCE_EXHAUSTED) {
     addKnown(ANSWER_HEAD, NAME_RETRY_AFTER, u32(ONE), 1);
   }
@@ -171,9 +171,9 @@ function isUnprocessedReason(reason: u32): bool {
 function writeBody(exchange: u32, reason: u32, ptr: u32): u32 {
   beginText(ptr);
   appendText('{"error":{"reason":"');
-  appendBytes(reasonText(reason), reasonTextBytes(reason));
+  appendBytes(u32(reasonText(reason)), reasonTextBytes(reason));
   appendText('","message":"');
-  appendBytes(reasonMessage(reason), reasonMessageBytes(reason));
+  appendBytes(u32(reasonMessage(reason)), reasonMessageBytes(reason));
   appendText('"');
   if (reason == REASON_OVERFLOW) {
     const limit = load<u32>(exchange, X_DETAIL);

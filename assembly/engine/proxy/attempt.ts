@@ -120,13 +120,7 @@ import {
 export function beginAttempt(exchange: u32): void {
   store<u8>(exchange, load<u8>(exchange, X_ATTEMPTS) + 1, X_ATTEMPTS);
   store<u64>(exchange, 0, X_WAIT_UNTIL);
-  const slot = pick(
-    load<u32>(exchange, X_SET),
-    load<u32>(exchange, X_HASH),
-    load<u32>(exchange, X_SKIP),
-    load<u32>(exchange, X_SKIP + 4),
-    load<u32>(exchange, X_SKIP + 8),
-  );
+  const slot = pickPresent(exchange);
   if (slot < 0) {
     answer(exchange, REASON_NO_INSTANCE);
     return;
@@ -135,13 +129,28 @@ export function beginAttempt(exchange: u32): void {
   setX(exchange, EXCHANGE_IS_IN_FLIGHT);
   store<u64>(exchange, now, X_ATTEMPT_STARTED);
   const record = instanceAt(u32(slot));
-  if ((load<u8>(record, INSTANCE_FLAGS) & INSTANCE_IS_PRESENT) == 0) {
-    // The set is newer than this worker's snapshot, or older: for a moment only.
-    failAttempt(exchange, REASON_NO_INSTANCE, true, 0);
-    return;
-  }
   store<u8>(exchange, kindFor(exchange, record), X_KIND);
   connectAndSend(exchange, u32(slot));
+}
+
+/** Picks; the set may hold an instance that this worker's snapshot has just lost, for a moment: then picks again. */
+function pickPresent(exchange: u32): i32 {
+  const set = load<u32>(exchange, X_SET);
+  const hash = load<u32>(exchange, X_HASH);
+  let skip0 = load<u32>(exchange, X_SKIP);
+  let skip1 = load<u32>(exchange, X_SKIP + 4);
+  let skip2 = load<u32>(exchange, X_SKIP + 8);
+  for (let tries = 0; tries < 4; tries += 1) {
+    const slot = pick(set, hash, skip0, skip1, skip2);
+    if (slot < 0) return slot;
+    const record = instanceAt(u32(slot));
+    if (record != 0 && (load<u8>(record, INSTANCE_FLAGS) & INSTANCE_IS_PRESENT) != 0) return slot;
+    releaseInstance(u32(slot));
+    skip2 = skip1;
+    skip1 = skip0;
+    skip0 = u32(slot);
+  }
+  return -1;
 }
 
 function connectAndSend(exchange: u32, slot: u32): void {

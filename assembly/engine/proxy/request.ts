@@ -328,7 +328,8 @@ function answerByRule(exchange: u32, stream: u32): void {
     answer(exchange, REASON_BAD_REQUEST);
     return;
   }
-  const bytes = ruleTextBytes(routeRule);
+  const text = ruleText(routeRule);
+  const bytes = ruleTextBytes;
   store<i64>(ANSWER_HEAD, i64(bytes), HEAD_CONTENT_LENGTH);
   store<u8>(exchange, STATE_ANSWERED, X_STATE);
   setX(exchange, EXCHANGE_OWN_ANSWER);
@@ -339,7 +340,7 @@ function answerByRule(exchange: u32, stream: u32): void {
     markPipeClosed(exchange + X_RESPONSE);
   } else {
     sendHead(stream, ANSWER_HEAD, false);
-    pipeData(exchange + X_RESPONSE, 0, stream, ruleText(routeRule), bytes, true, 0);
+    pipeData(exchange + X_RESPONSE, 0, stream, text, bytes, true, 0);
   }
   settle(exchange);
 }

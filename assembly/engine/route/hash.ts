@@ -15,8 +15,8 @@ import {
   POLICY_HASH_NAME_ID,
   POLICY_HASH_SOURCE,
 } from "../../abi/policy.ts";
-import { PROGRAM_HASH_PRIME, PROGRAM_HASH_SEED } from "../../abi/route-program.ts";
 import { equalBytes } from "../../core/bytes.ts";
+import { hashBytes, mixHash } from "../../core/hash.ts";
 import {
   FIELD_BYTES,
   FIELD_FLAGS,
@@ -32,7 +32,7 @@ import {
 import { routeRandom } from "./match.ts";
 import { program } from "./program.ts";
 import { pathBytes, pathPtr, splitPath } from "./rules.ts";
-import { isText, mixHash } from "./tables.ts";
+import { isText } from "./tables.ts";
 
 const SEMICOLON: u32 = 59;
 const EQUALS: u32 = 61;
@@ -48,21 +48,14 @@ export function hashOf(head: u32, policy: u32, peer: u32, peerBytes: u32): u32 {
     case HASH_COOKIE:
       return hashCookie(head, policy);
     case HASH_SOURCE_ADDRESS:
-      return peerBytes == 0 ? mixHash(routeRandom) : hashBytes(peer, peerBytes);
+      return peerBytes == 0 ? mixHash(routeRandom) : hashBytes(peer, peerBytes, 0);
     case HASH_PATH:
       splitPath(head);
-      return hashBytes(pathPtr, pathBytes);
+      return hashBytes(pathPtr, pathBytes, 0);
     default:
       assert(false); // the compiler writes no other source
       return 0;
   }
-}
-
-/** FNV-1a, finished. The instances' places on the ring are hashed the same way (src/snapshot/hash.ts). */
-export function hashBytes(ptr: u32, length: u32): u32 {
-  let hash: u32 = PROGRAM_HASH_SEED;
-  for (let at = ptr; at < ptr + length; at += 1) hash = (hash ^ u32(load<u8>(at))) * PROGRAM_HASH_PRIME;
-  return mixHash(hash);
 }
 
 function hashHeader(head: u32, policy: u32): u32 {
@@ -76,7 +69,7 @@ function hashHeader(head: u32, policy: u32): u32 {
       if (u32(load<u16>(field, FIELD_NAME_BYTES)) != nameBytes) continue;
       if (!equalBytes(load<u32>(field, FIELD_NAME), name, nameBytes)) continue;
     }
-    return hashBytes(load<u32>(field, FIELD_VALUE), load<u16>(field, FIELD_VALUE_BYTES));
+    return hashBytes(load<u32>(field, FIELD_VALUE), load<u16>(field, FIELD_VALUE_BYTES), 0);
   }
   return mixHash(routeRandom);
 }
@@ -88,7 +81,7 @@ function hashCookie(head: u32, policy: u32): u32 {
     if (load<u16>(field, FIELD_NAME_ID) != NAME_COOKIE || (load<u8>(field, FIELD_FLAGS) & FIELD_REMOVED) != 0) continue;
     const ptr = load<u32>(field, FIELD_VALUE);
     const value = findCookie(ptr, ptr + load<u16>(field, FIELD_VALUE_BYTES), policy);
-    if (value != 0) return hashBytes(value, cookieEnd - value);
+    if (value != 0) return hashBytes(value, cookieEnd - value, 0);
   }
   return mixHash(routeRandom);
 }

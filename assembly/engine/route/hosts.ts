@@ -18,8 +18,9 @@ import {
   PROGRAM_WILDCARDS_AT,
 } from "../../abi/route-program.ts";
 import { lowerCase } from "../../core/bytes.ts";
+import { mixHash } from "../../core/hash.ts";
 import { program } from "./program.ts";
-import { isText, mixHash, probe, probeStep } from "./tables.ts";
+import { isText, probe, probeStep } from "./tables.ts";
 
 const DOT: u32 = 46;
 const COLON: u32 = 58;

@@ -25,9 +25,10 @@ import {
   VHOST_ROOT,
   VHOST_ROOT_COUNT,
 } from "../../abi/route-program.ts";
+import { mixHash } from "../../core/hash.ts";
 import { program } from "./program.ts";
 import { isRuleMatch } from "./rules.ts";
-import { isText, mixHash, probe, probeStep } from "./tables.ts";
+import { isText, probe, probeStep } from "./tables.ts";
 
 const SLASH: u32 = 47;
 

@@ -1,15 +1,8 @@
 // The hash tables of the route program: linear probing over (hash, entry), the entry's text compared at the end.
 
-import { BUCKET_BYTES, BUCKET_ENTRY, BUCKET_HASH, PROGRAM_MIX } from "../../abi/route-program.ts";
+import { BUCKET_BYTES, BUCKET_ENTRY, BUCKET_HASH } from "../../abi/route-program.ts";
 import { equalBytes } from "../../core/bytes.ts";
 import { program } from "./program.ts";
-
-/** Spreads a running hash over all bits. */
-export function mixHash(hash: u32): u32 {
-  const once = (hash ^ (hash >> 16)) * PROGRAM_MIX;
-  const twice = (once ^ (once >> 16)) * PROGRAM_MIX;
-  return twice ^ (twice >> 16);
-}
 
 /**
  * The next entry with this hash in the table whose offset and mask stand at `table` of the header, 0 = no more.
