@@ -1,0 +1,15 @@
+// Reading what the operator names: files, and `-` for stdin.
+
+import { readFile } from "node:fs/promises";
+import { text as readStream } from "node:stream/consumers";
+import { messageOf, pillionError } from "../base/index.ts";
+
+/** The text of a file, or of stdin for `-`. */
+export async function readText(fileName: string): Promise<string> {
+  if (fileName === "-") return readStream(process.stdin);
+  try {
+    return await readFile(fileName, "utf8");
+  } catch (error) {
+    throw pillionError("PILLION_FILE_READ", { path: fileName, problem: messageOf(error) }, error);
+  }
+}
