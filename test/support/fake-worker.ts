@@ -1,0 +1,15 @@
+// A worker thread whose engine is written in TypeScript: echoes, and answers its number to whoever asks "who".
+
+import { parentPort, workerData } from "node:worker_threads";
+import { RECORD_SHUTDOWN } from "../../assembly/abi/engine-records.ts";
+import { serve } from "../../src/dataplane/serve.ts";
+import { FakeEngine } from "./fake-engine.ts";
+
+const { worker } = workerData as { worker: number };
+const fake = new FakeEngine({
+  received: (connection, bytes, engine) => {
+    engine.write(connection, bytes.toString() === "who" ? Buffer.from(`worker ${worker}`) : bytes);
+  },
+  ended: (connection, engine) => engine.record(RECORD_SHUTDOWN, connection.handle),
+});
+serve(fake.engine, parentPort!);
