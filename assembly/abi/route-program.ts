@@ -58,13 +58,11 @@ export const BUCKET_BYTES = 8;
 
 /**
  * FNV-1a over 32 bits with a seed that asc reads as i32; hosts in lower case and from the last byte to the first, so
- * that one pass meets every suffix; paths from the first byte, so that one pass meets every prefix.
+ * that one pass meets every suffix; paths from the first byte, so that one pass meets every prefix. Finished by
+ * `mixHash` (core/hash.ts), because FNV's low bits alone fill a table of powers of two badly.
  */
 export const PROGRAM_HASH_SEED = 0x011c9dc5;
 export const PROGRAM_HASH_PRIME = 0x01000193;
-/** Finalizer (two rounds of shift, xor, multiply): FNV's low bits alone fill a table of powers of two badly. */
-export const PROGRAM_MIX = 0x045d9f3b;
-
 /** RFC 1035 §2.3.4; a longer authority belongs to the catch-all at most. */
 export const HOST_BYTES_MAX = 255;
 

@@ -3,7 +3,6 @@
 import { ANSWER_HEAD, SCRATCH_HEAD } from "../abi/engine-memory.ts";
 import { createPool, poolUsedBytes } from "../core/pool.ts";
 import { addField, fieldAt, startHead, takeText } from "../engine/http/head.ts";
-import { hashBytes } from "../engine/route/hash.ts";
 import {
   activateSnapshot,
   answerRule,
@@ -60,7 +59,6 @@ export {
   createPool,
   editResponse,
   fieldAt,
-  hashBytes,
   hashOf,
   hasSnapshot,
   instanceAt,

@@ -1,0 +1,17 @@
+// The door of snapshot: from documents to what engines and balancer carry out. Names only, no logic.
+
+export { Allocation, type Direction, type SlotHolder, type SlotSource } from "./allocation.ts";
+export { compileSnapshot } from "./compile.ts";
+export type {
+  CompiledInstance,
+  CompiledLimit,
+  CompiledService,
+  CompiledSet,
+  CompiledSnapshot,
+  LocalApp,
+  SnapshotIssue,
+  SnapshotOptions,
+} from "./compiled.ts";
+export { encodeProgram } from "./encode-program.ts";
+export { type PublicationPlan, type PublicationStep, planPublication, publishStep } from "./publication.ts";
+export { type CompiledPattern, checkRegex, compileRegex } from "./regex.ts";

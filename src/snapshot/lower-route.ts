@@ -1,0 +1,115 @@
+// From a route's document to the rules of a virtual host: numbers for services and sets, automata for patterns.
+
+import { type FieldMatch, type PathMatch, type Policy, policyOf, type Route, type Rule } from "../config/index.ts";
+import { type Compilation, type IndexedService, policyModelOf } from "./compilation.ts";
+import { RETRIES_MAX, RETRY_STATUSES_MAX } from "./encode-policy.ts";
+import { isCodecField } from "./field-ids.ts";
+import type { ConditionModel, DestinationModel, PathModel, RuleModel, TestModel, VhostModel } from "./program-model.ts";
+import { type Automaton, compileRegex } from "./regex.ts";
+
+/** Compiled patterns by text: snapshots are compiled again for every change, patterns rarely change. */
+const automata = new Map<string, ReturnType<typeof compileRegex>>();
+/** Beyond this the oldest pattern is forgotten. */
+const AUTOMATA_MAX = 20_000;
+
+/** Compiles a route; rules that cannot be carried out are left out and listed. */
+export function lowerRoute(route: Route, compilation: Compilation): VhostModel {
+  const rules: RuleModel[] = [];
+  for (const [index, rule] of route.rules.entries()) {
+    try {
+      rules.push(lowerRule(rule, compilation, `routes/${route.name}`, index));
+    } catch (error) {
+      if (!(error instanceof RuleProblem)) throw error;
+      compilation.refuse(`routes/${route.name}`, `rules.${index}: ${error.message}`);
+    }
+  }
+  return { name: route.name, rules };
+}
+
+/** Thrown where a rule cannot be carried out; never leaves this file. */
+class RuleProblem extends Error {}
+
+function lowerRule(rule: Rule, compilation: Compilation, document: string, index: number): RuleModel {
+  const { pathPrefix, host } = rule.rewrite;
+  if (pathPrefix !== undefined && rule.match.path?.kind === "regex") {
+    throw new RuleProblem("rewrite.pathPrefix has no prefix to replace in a path.regex");
+  }
+  const path = rule.match.path === undefined ? undefined : lowerPath(rule.match.path);
+  for (const { name } of rule.match.headers) {
+    if (!isCodecField(name) || isAuthority(name)) continue;
+    compilation.warn(document, `rules.${index}: header ${name} belongs to one connection only, no route sees it`);
+  }
+  return {
+    ...(path !== undefined && { path }),
+    methods: rule.match.methods ?? [],
+    conditions: rule.match.headers.map(({ name, match }) => lowerHeader(name, match)),
+    action: { kind: "forward", destinations: lowerTargets(rule, compilation, `${document}`, index) },
+    ...(pathPrefix !== undefined && { pathPrefix }),
+    ...(host !== undefined && { host }),
+    requestEdits: [],
+    responseEdits: [],
+  };
+}
+
+function lowerPath(path: PathMatch): PathModel {
+  if (path.kind === "regex") return { kind: "regex", automaton: automatonOf(path.value) };
+  return { kind: path.kind, value: path.value };
+}
+
+function lowerHeader(name: string, match: FieldMatch): ConditionModel {
+  const test: TestModel =
+    match.kind === "regex" ? { kind: "regex", automaton: automatonOf(match.value) } : (match as TestModel);
+  return isAuthority(name) ? { on: "authority", name: "", test } : { on: "header", name, test };
+}
+
+function isAuthority(name: string): boolean {
+  return name === "host" || name === ":authority";
+}
+
+function lowerTargets(rule: Rule, compilation: Compilation, document: string, index: number): DestinationModel[] {
+  const destinations: DestinationModel[] = [];
+  for (const { service: name, tags, weight } of rule.to) {
+    const service = compilation.serviceOf(name);
+    if (service === undefined) continue;
+    const hasOverrides = Object.keys(rule.overrides).length > 0;
+    const policy = hasOverrides ? policyOf(service.document, rule.overrides) : service.document.policy;
+    const set = compilation.setOf(service, tags, policy);
+    if (set === undefined) continue;
+    if (hasOverrides) warnOfPolicy(policy, compilation, `${document}`, `rules.${index}: `);
+    const model = hasOverrides
+      ? policyModelOf(service.index, service.document, limitedBy(service, policy))
+      : service.policy;
+    destinations.push({ service: service.index, set, weight, policy: model });
+  }
+  return destinations;
+}
+
+/** Counters are the service's, so its limits hold for all rules; how long a request may wait is the rule's. */
+function limitedBy({ document }: IndexedService, policy: Policy): Policy {
+  return { ...policy, limits: { ...document.policy.limits, pendingTimeoutMs: policy.limits.pendingTimeoutMs } };
+}
+
+/** Says where the engine does less than a policy asks for. */
+export function warnOfPolicy({ retry }: Policy, compilation: Compilation, document: string, where: string): void {
+  if (retry.attempts > RETRIES_MAX) {
+    compilation.warn(document, `${where}retry.attempts is ${retry.attempts}; at most ${RETRIES_MAX} are made`);
+  }
+  if (retry.when.statuses.length > RETRY_STATUSES_MAX) {
+    compilation.warn(
+      document,
+      `${where}retry.when names more than ${RETRY_STATUSES_MAX} statuses; the others are ignored`,
+    );
+  }
+}
+
+function automatonOf(pattern: string): Automaton {
+  let compiled = automata.get(pattern);
+  if (compiled === undefined) {
+    compiled = compileRegex(pattern);
+    const [oldest] = automata.keys();
+    if (automata.size >= AUTOMATA_MAX && oldest !== undefined) automata.delete(oldest);
+    automata.set(pattern, compiled);
+  }
+  if (!compiled.ok) throw new RuleProblem(`pattern ${pattern}: ${compiled.problem}`);
+  return compiled.automaton;
+}
