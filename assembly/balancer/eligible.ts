@@ -13,7 +13,6 @@ import {
   MODE_PANIC,
   MODE_SOME,
   MODE_UNKNOWN,
-  NO_INSTANCE,
   STATE_GONE,
   STATE_INELIGIBLE,
 } from "../abi/balancer-codes.ts";
@@ -21,19 +20,19 @@ import { BLOCK_MODE_OFFSET, STATE_VERSION_OFFSET } from "../abi/balancer-table.t
 import { memberCount, memberSlot } from "./block.ts";
 import { stateOf } from "./instances.ts";
 
-/** Empty entry of a skip list. */
-const NO_SKIP: u32 = u32(NO_INSTANCE);
+/** Empty entry of a skip list: NO_INSTANCE as u32. */
+const NO_SKIP: u32 = 0xffffffff;
 
 /** The block's mode word: 29 bits of state version, 3 bits of mode. */
 const MODE_BITS: u32 = 3;
 const VERSION_MASK: u32 = 0x1fffffff;
 
-// Per instance (thread): the filter of the pick that is under way.
+// Per instance (thread): the filter of the pick that is under way; `openFilter` sets it before anybody reads it.
 let isFiltered: bool = false;
 let stateMask: u32 = 0;
-let skipFirst: u32 = NO_SKIP;
-let skipSecond: u32 = NO_SKIP;
-let skipThird: u32 = NO_SKIP;
+let skipFirst: u32 = 0;
+let skipSecond: u32 = 0;
+let skipThird: u32 = 0;
 
 /** How a block stands, MODE_ALL to MODE_NONE; looks at all members only after a change of state. */
 export function blockMode(block: u32): u32 {
