@@ -61,6 +61,7 @@ import {
   HEAD_STATUS,
   startHead,
 } from "../engine/http/head.ts";
+import { nameIdOf } from "../engine/http/names.ts";
 import {
   C_OUT_BYTES,
   C_OUT_HEAD,
@@ -174,6 +175,7 @@ export {
   HEAD_STATUS,
   hasExtendedConnectH2,
   maxStreamsH2,
+  nameIdOf,
   openH2,
   pingH2,
   poolUsedBytes,
