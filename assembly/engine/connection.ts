@@ -64,8 +64,8 @@ import {
 } from "./proxy/request.ts";
 import { awaitRequest } from "./proxy/downstream.ts";
 import { flushBlocked, flushStream } from "./proxy/flow.ts";
-import { loseConnection, loseStreams, serveConnection } from "./proxy/loss.ts";
-import { CP_PROGRESS, CP_WRITTEN, connectionReady, drainConnection } from "./proxy/upstream.ts";
+import { loseConnection, loseStreams, loseUnprocessed, serveConnection } from "./proxy/loss.ts";
+import { CP_IS_READY, CP_PROGRESS, CP_WRITTEN, connectionReady, drainConnection, noteRefusedH2 } from "./proxy/upstream.ts";
 import {
   C_BACKLOG_BYTES,
   C_BACKLOG_HEAD,
@@ -314,6 +314,7 @@ function handleResponseEvent(connection: u32, event: i32): void {
       drainConnection(connection);
       break;
     case EVENT_READY:
+      store<u8>(connection, 1, CP_IS_READY);
       serveConnection(connection);
       break;
     default:
@@ -324,9 +325,14 @@ function handleResponseEvent(connection: u32, event: i32): void {
 /** The codec gave up: what it had to say is in the output. */
 function failConnection(connection: u32): void {
   setFlag(connection, CONNECTION_DRAINING);
-  loseStreams(connection, REASON_UPSTREAM_PROTOCOL);
+  const isUpstream = load<u8>(connection, C_ROLE) == ROLE_UPSTREAM;
+  if (isUpstream && load<u8>(connection, C_PROTOCOL) == PROTOCOL_H2 && load<u8>(connection, CP_IS_READY) == 0) {
+    // What came first was not SETTINGS (RFC 9113 §3.4): the peer speaks something else, and cannot have understood us.
+    noteRefusedH2(connection);
+    loseUnprocessed(connection, REASON_UPSTREAM_PROTOCOL);
+  } else loseStreams(connection, REASON_UPSTREAM_PROTOCOL);
   if (hasFlag(connection, CONNECTION_CLOSE_WANTED)) return;
-  if (load<u8>(connection, C_ROLE) == ROLE_DOWNSTREAM) setFlag(connection, CONNECTION_LINGER);
+  if (!isUpstream) setFlag(connection, CONNECTION_LINGER);
   requestClose(connection);
 }
 

@@ -14,6 +14,7 @@ import {
 } from "../../abi/engine-codes.ts";
 import {
   INSTANCE_FLAGS,
+  INSTANCE_GENERATION,
   INSTANCE_IS_APP,
   INSTANCE_IS_PRESENT,
   INSTANCE_IS_SIDECAR,
@@ -113,6 +114,7 @@ import {
   hasConnections,
   needsConnect,
   openConnection,
+  refusesH2,
   removePending,
 } from "./upstream.ts";
 
@@ -366,7 +368,9 @@ function kindFor(exchange: u32, record: u32): u8 {
   if (isHttp2) return KIND_H2;
   if (protocol != SERVICE_HTTP) return KIND_H1;
   if (hasX(exchange, EXCHANGE_IS_GRPC)) return KIND_H2;
-  // The app is spoken to in the version that the caller used (the version travels along between sidecars).
+  // The app is spoken to in the version that the caller used (the version travels along between sidecars), unless it
+  // has shown that it does not know it.
   const isApp = (load<u8>(record, INSTANCE_FLAGS) & INSTANCE_IS_APP) != 0;
-  return isApp && originalVersion(head) == 20 ? KIND_H2 : KIND_H1;
+  if (!isApp || originalVersion(head) != 20) return KIND_H1;
+  return refusesH2(load<u32>(exchange, X_INSTANCE), load<u32>(record, INSTANCE_GENERATION)) ? KIND_H1 : KIND_H2;
 }

@@ -59,6 +59,15 @@ export function loseConnection(connection: u32, connectReason: u32): void {
 
 /** Every stream of a connection is lost. */
 export function loseStreams(connection: u32, reason: u32): void {
+  loseEach(connection, reason, false);
+}
+
+/** Every stream of an upstream connection is lost, and its peer cannot have processed any. */
+export function loseUnprocessed(connection: u32, reason: u32): void {
+  loseEach(connection, reason, true);
+}
+
+function loseEach(connection: u32, reason: u32, isUnprocessed: bool): void {
   let stream = load<u32>(connection, C_STREAMS);
   while (stream != 0) {
     const exchange = load<u32>(stream, S_EXCHANGE);
@@ -69,7 +78,8 @@ export function loseStreams(connection: u32, reason: u32): void {
     else {
       // No byte of the request was written: it cannot have been processed (DESIGN §5).
       const isUnwritten = load<u64>(connection, CP_WRITTEN) <= load<u64>(exchange, X_SENT_MARK);
-      loseUpstream(exchange, reason, isUnwritten && !hasStreamFlag(stream, STREAM_RECEIVED_HEAD));
+      const isUntouched = (isUnwritten || isUnprocessed) && !hasStreamFlag(stream, STREAM_RECEIVED_HEAD);
+      loseUpstream(exchange, reason, isUntouched);
     }
     const next = load<u32>(connection, C_STREAMS);
     assert(next != stream); // whoever lost it has released it

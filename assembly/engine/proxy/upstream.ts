@@ -60,6 +60,7 @@ const U_CONNECTING_H2: u32 = 20; // connects under way of each kind
 const U_CONNECTING_ONE: u32 = 24; // HTTP/1.1 and raw
 const U_GENERATION: u32 = 28; // of the instance that these connections lead to
 const U_PENDING_H2: u32 = 32; // how many wait for an HTTP/2 connection
+const U_REFUSES_H2: u32 = 36; // generation + 1 of an instance that answered the HTTP/2 preface with something else
 
 export const CP_POOL_PREVIOUS: u32 = C_PROXY + 12;
 export const CP_POOL_NEXT: u32 = C_PROXY + 16;
@@ -68,6 +69,7 @@ const CP_IDLE_NEXT: u32 = C_PROXY + 24;
 export const CP_KIND: u32 = C_PROXY + 28; // u8 KIND_*
 const CP_IS_IDLE: u32 = C_PROXY + 29; // u8
 export const CP_IS_USED: u32 = C_PROXY + 30; // u8: has carried an exchange before
+export const CP_IS_READY: u32 = C_PROXY + 31; // u8: the peer's first SETTINGS arrived (HTTP/2)
 export const CP_SERVICE: u32 = C_PROXY + 32; // service whose connection limit counts it
 export const CP_WRITTEN: u32 = C_PROXY + 48; // u64 bytes that the kernel took
 export const CP_PROGRESS: u32 = C_PROXY + 56; // u64 µs of the last byte read or written
@@ -230,6 +232,17 @@ export function drainConnection(connection: u32): void {
   setFlag(connection, CONNECTION_DRAINING);
   removeIdle(poolOf(load<u32>(connection, C_INSTANCE)), connection);
   if (load<u32>(connection, C_STREAM_COUNT) == 0 && !hasFlag(connection, CONNECTION_CONNECTING)) requestClose(connection);
+}
+
+/** The peer of an HTTP/2 connection does not speak it: it answered our preface with something else. */
+export function noteRefusedH2(connection: u32): void {
+  const pool = poolOf(load<u32>(connection, C_INSTANCE));
+  store<u32>(pool, load<u32>(pool, U_GENERATION) + 1, U_REFUSES_H2);
+}
+
+/** Whether an instance is known not to speak HTTP/2. */
+export function refusesH2(slot: u32, generation: u32): bool {
+  return load<u32>(poolOf(slot), U_REFUSES_H2) == generation + 1;
 }
 
 /** The first connection of a slot; others by CP_POOL_NEXT. */

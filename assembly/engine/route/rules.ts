@@ -108,8 +108,11 @@ function hasMethod(rule: u32, head: u32): bool {
 
 function isConditionMet(condition: u32, head: u32): bool {
   switch (i32(load<u8>(condition, CONDITION_KIND))) {
-    case CONDITION_IS_PATH:
-      return isValueMatch(condition, pathPtr, pathBytes);
+    case CONDITION_IS_PATH: {
+      // The index has found the segments that the pattern begins with.
+      const skip = load<u32>(condition, CONDITION_NAME_BYTES);
+      return isValueMatch(condition, pathPtr + skip, pathBytes - skip);
+    }
     case CONDITION_IS_HEADER:
       return isHeaderMatch(condition, head);
     case CONDITION_IS_QUERY:
