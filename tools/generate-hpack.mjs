@@ -68,7 +68,7 @@ export function formatHuffmanTable() {
 export const HUFFMAN_LOOKUP_BITS: u32 = ${LOOKUP_BITS};
 
 /**
- * By the next ${LOOKUP_BITS} bits: first symbol, second symbol << 8, bits of both << 16, how many symbols << 20.
+ * By the next ${LOOKUP_BITS} bits: bits of both symbols, how many symbols << 6, first << 8, second << 16.
  * 0: the next code is longer.
  */
 export const HUFFMAN_LOOKUP: usize = memory.data<u32>([
@@ -104,8 +104,8 @@ function packLookup(codes, window) {
   const { bits } = codes[first];
   const rest = LOOKUP_BITS - bits;
   const second = matchCode(codes, window % 2 ** rest, rest);
-  if (second === undefined) return first + bits * 2 ** 16 + 2 ** 20;
-  return first + second * 256 + (bits + codes[second].bits) * 2 ** 16 + 2 * 2 ** 20;
+  if (second === undefined) return bits + 64 + first * 2 ** 8;
+  return bits + codes[second].bits + 2 * 64 + first * 2 ** 8 + second * 2 ** 16;
 }
 
 function matchCode(codes, window, width) {

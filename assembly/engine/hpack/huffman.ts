@@ -4,6 +4,7 @@
 // out of 64 buffered ones. Codes of more than 12 bits are rare and found by comparing ranges, since the code is
 // canonical. A wrong end (padding of more than 7 bits, a zero in it, EOS) is an error, as §5.2 demands.
 
+import { ENGINE_MEMORY_BYTES } from "../../abi/limits.ts";
 import {
   HUFFMAN_CODE_BITS,
   HUFFMAN_CODES,
@@ -32,25 +33,21 @@ export function decodeHuffman(ptr: u32, length: u32, out: u32, keep: u32): i32 {
   let buffer: u64 = 0; // next bits on the left
   let bits: u32 = 0; // how many of them count; true bits of the input may follow
   for (;;) {
-    if (at + 8 <= end) {
-      buffer |= bswap<u64>(load<u64>(at)) >> u64(bits);
-      const octets = (63 - bits) >> 3;
+    const left = end - at;
+    if (left != 0) {
+      buffer |= loadOctets(at, left) >> u64(bits);
+      const octets = min((63 - bits) >> 3, left);
       at += octets;
       bits += octets << 3;
-    } else {
-      while (bits <= 56 && at < end) {
-        buffer |= u64(load<u8>(at)) << u64(56 - bits);
-        at += 1;
-        bits += 8;
-      }
     }
     if (bits < HUFFMAN_LOOKUP_BITS) break;
     do {
       const entry = load<u32>(HUFFMAN_LOOKUP + (u32(buffer >> 52) << 2));
-      let used = (entry >> 16) & 15;
-      let symbols = entry >> 20;
+      let used = entry & 63;
+      let symbols = (entry >> 6) & 3;
       if (entry != 0) {
-        store<u16>(to, u16(entry));
+        store<u16>(to, u16(entry >> 8));
+        buffer <<= u64(entry); // modulo 64: the bits of both symbols, without a mask on the longest path of this loop
       } else {
         if (bits < LONGEST_BITS && at < end) break; // fill up first
         const found = matchLong(u32(buffer >> 32));
@@ -58,18 +55,18 @@ export function decodeHuffman(ptr: u32, length: u32, out: u32, keep: u32): i32 {
         symbols = 1;
         if (used > bits || (found & 0xffff) == EOS) return -1;
         store<u8>(to, u8(found));
+        buffer <<= u64(used);
       }
       total += symbols;
       to += symbols & keep;
-      buffer <<= u64(used);
       bits -= used;
     } while (bits >= HUFFMAN_LOOKUP_BITS);
   }
   while (bits != 0) {
     const entry = load<u32>(HUFFMAN_LOOKUP + ((u32(buffer >> 52) | (0xfff >> bits)) << 2));
-    const used = u32(load<u8>(HUFFMAN_CODE_BITS + (entry & 255)));
+    const used = u32(load<u8>(HUFFMAN_CODE_BITS + ((entry >> 8) & 255)));
     if (entry == 0 || used > bits) break;
-    store<u8>(to, u8(entry));
+    store<u8>(to, u8(entry >> 8));
     total += 1;
     to += 1 & keep;
     buffer <<= u64(used);
@@ -77,6 +74,15 @@ export function decodeHuffman(ptr: u32, length: u32, out: u32, keep: u32): i32 {
   }
   if (bits > 7 || u32(buffer >> 57) != ((127 << (7 - bits)) & 127)) return -1;
   return total;
+}
+
+/** The next 8 octets on the left, zeros behind the last of `left`. Reads behind it, but not behind memory. */
+function loadOctets(at: u32, left: u32): u64 {
+  if (left >= 8) return bswap<u64>(load<u64>(at));
+  if (at <= <u32>ENGINE_MEMORY_BYTES - 8) return bswap<u64>(load<u64>(at)) & ~(<u64>-1 >> u64(left << 3));
+  let octets: u64 = 0;
+  for (let index: u32 = 0; index < left; index += 1) octets |= u64(load<u8>(at + index)) << u64(56 - (index << 3));
+  return octets;
 }
 
 /** The first symbol of 32 bits whose code is longer than a lookup: symbol, and its length << 16. */

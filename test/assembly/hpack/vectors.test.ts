@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import { ENCODE_BUFFER, PROXY_SCRATCH, READ_BUFFER } from "../../../assembly/abi/engine-memory.ts";
 import { HPACK_BAD_INTEGER, HPACK_TRUNCATED } from "../../../assembly/abi/hpack-codes.ts";
+import { ENGINE_MEMORY_BYTES } from "../../../assembly/abi/limits.ts";
 import { decodeHuffmanModel, encodeHuffmanModel, encodeIntegerModel, HpackModel } from "../../models/hpack.ts";
 import { field, type Hpack, hex, loadHpack } from "../../support/hpack.ts";
 
@@ -220,6 +221,15 @@ describe("Huffman code (§5.2)", () => {
       }),
       { numRuns: 5000 },
     );
+  });
+
+  test("code that ends where memory ends", () => {
+    for (const text of ["a", "www.example.com", "x-custom: \xff"]) {
+      const code = encodeHuffmanModel(text);
+      const ptr = hpack.put(ENGINE_MEMORY_BYTES - code.length, code.toString("latin1"));
+      expect(hpack.exports.decodeHuffman(ptr, code.length, OUT, -1)).toBe(text.length);
+      expect(hpack.text(OUT, text.length)).toBe(text);
+    }
   });
 
   test("padding: up to 7 ones, and nothing else", () => {
