@@ -129,6 +129,24 @@ describe("refusals", () => {
   });
 });
 
+test("a table that is exactly full evicts nothing; one byte more does (§4.4)", () => {
+  const decoder = hpack.exports.decoderOf(at);
+  for (const size of [33, 57, 64, 128, 1024, 4096]) {
+    hpack.decode(at, hex("20 3fe11f"));
+    const whole = Math.floor(4096 / size);
+    for (let round = 0; round < whole; round += 1) hpack.decode(at, literal("n", "v".repeat(size - 33)));
+    const rest = 4096 - whole * size;
+    if (rest >= 33) hpack.decode(at, literal("n", "v".repeat(rest - 33)));
+    const count = hpack.exports.tableCount(decoder);
+    expect(count).toBe(rest >= 33 ? whole + 1 : whole);
+    if (rest === 0 || rest >= 33) expect(hpack.exports.tableSize(decoder)).toBe(4096);
+    hpack.decode(at, literal("n", "v".repeat(size - 32)));
+    expect(hpack.exports.tableSize(decoder)).toBeLessThanOrEqual(4096);
+    expect(hpack.exports.tableCount(decoder)).toBeLessThanOrEqual(count);
+  }
+  expect(hpack.exports.tableCount(decoder)).toBe(0); // 4,097 bytes: the table is emptied, the field not entered
+});
+
 describe("against the plain twin", () => {
   // What a random encoder does next; numbers are taken modulo what there is.
   const name = fc.oneof(
