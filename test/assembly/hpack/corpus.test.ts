@@ -1,4 +1,4 @@
-// The corpus of http2jp/hpack-test-case: what nine other encoders wrote, decoded exactly; and what our encoder makes of
+// The corpus of http2jp/hpack-test-case: what seven other projects' encoders wrote, decoded exactly; and what our encoder makes of
 // the same fields, decoded by the plain twin.
 
 import { existsSync } from "node:fs";
