@@ -1,5 +1,5 @@
-// The corpus of http2jp/hpack-test-case: what seven other projects' encoders wrote, decoded exactly; and what our encoder makes of
-// the same fields, decoded by the plain twin.
+// The corpus of http2jp/hpack-test-case: what the encoders of six other projects wrote, decoded exactly; and what ours
+// makes of the same fields, decoded by the plain twin.
 
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
