@@ -86,8 +86,12 @@ export const H2_GLITCHES_BURST = 10000;
 export const H2_GLITCHES_PER_SECOND = 330;
 /** Empty DATA frames without END_STREAM over the life of a stream's message (h2: 100). */
 export const H2_EMPTY_FRAMES_MAX = 100;
-/** Overhead budget of small DATA frames, replenished by useful bytes (h2: 25,600 at 256 B a frame). */
-export const H2_SMALL_DATA_BUDGET = 25600;
+/**
+ * Overhead budget of small DATA frames, replenished as their bytes are passed on: 6,400 tiny frames may wait. (h2 has
+ * 25,600 bytes at 256 a frame; but a gRPC stream of six-byte messages behind a slow upstream is honest, and flow control
+ * bounds what it can keep here anyway.)
+ */
+export const H2_SMALL_DATA_BUDGET = 1638400;
 export const H2_SMALL_DATA_OVERHEAD = 256;
 /** PRIORITY frames: 100 × (1 + streams opened) (Envoy). */
 export const H2_PRIORITY_PER_STREAM = 100;

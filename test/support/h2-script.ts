@@ -11,23 +11,22 @@
 // A step with no "=" line has no events, and none with no "<" line is looked at for output until the next step that has
 // one: output is compared at the end of each step that names some, and at the end of the case.
 
-import type { H2Connection, H2Engine } from "./h2.ts";
-import { CLIENT, printEvents, SERVER } from "./h2.ts";
 import {
   ACK,
-  CONTINUATION,
-  encodeFields,
   END_HEADERS,
   END_STREAM,
   ERROR_CODES,
-  FRAME_TYPES,
+  encodeFields,
   type Fields,
+  FRAME_TYPES,
   frame,
   PADDED,
   PREFACE,
   PRIORITY_FLAG,
   u32,
 } from "./frames.ts";
+import type { H2Connection, H2Engine } from "./h2.ts";
+import { CLIENT, printEvents, SERVER } from "./h2.ts";
 
 export interface Case {
   readonly title: string;
@@ -187,7 +186,7 @@ function splitWords(text: string): string[] {
 
 function bytesOf(word: string): Buffer {
   if (word.startsWith("0x")) return Buffer.from(word.slice(2), "hex");
-  return Buffer.from(unescape(word.slice(1, -1)), "latin1");
+  return Buffer.from(unescapeText(word.slice(1, -1)), "latin1");
 }
 
 /** `name value`, a list's name, or `name*N` for N letters. */
@@ -199,56 +198,87 @@ function readField(text: string): Fields {
   const at = text.indexOf(" ");
   const [name, value] = at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + 1)];
   const long = /^\*(\d+)$/.exec(value);
-  return [[unescape(name), long === null ? unescape(value) : "x".repeat(Number(long[1]))]];
+  return [[unescapeText(name), long === null ? unescapeText(value) : "x".repeat(Number(long[1]))]];
 }
 
-function unescape(text: string): string {
+function unescapeText(text: string): string {
   return text.replaceAll(/\\x([0-9a-f]{2})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)));
 }
 
+/** A line of the proxy's, taken apart. */
+interface Action {
+  readonly first: string;
+  readonly rest: readonly string[];
+  readonly fields: Fields;
+  readonly end: boolean;
+  readonly contentLength: number;
+  /** `first` and the first of `rest` as numbers, where they are. */
+  readonly id: number;
+  readonly number: number;
+}
+
+const VERBS: Readonly<Record<string, (connection: H2Connection, action: Action) => void>> = {
+  request(connection, { first, rest, fields, end, contentLength }) {
+    const protocol = wordOf(rest, "protocol");
+    const extended = protocol === undefined ? {} : { protocol };
+    const te = rest.includes("te") ? { flags: 1 } : {};
+    connection.request({ method: first, path: rest[0]!, contentLength, fields, ...extended, ...te }, end);
+  },
+  respond(connection, { id, number, fields, end, contentLength }) {
+    connection.respond(id, { status: number, contentLength, fields }, end);
+  },
+  inform(connection, { id, number, fields }) {
+    connection.sendInformational(id, { status: number, fields });
+  },
+  data(connection, { id, rest, number, end }) {
+    connection.sendData(id, rest[0]!.startsWith('"') ? bytesOf(rest[0]!) : Buffer.alloc(number, 120), end);
+  },
+  trailers(connection, { id, fields }) {
+    connection.sendTrailers(id, fields);
+  },
+  end(connection, { id }) {
+    connection.engine.exports.sendEndH2(connection.stream(id));
+  },
+  reset(connection, { id, rest }) {
+    connection.reset(id, ERROR_CODES.indexOf(rest[0] as (typeof ERROR_CODES)[number]));
+  },
+  release(connection, { id }) {
+    connection.release(id);
+  },
+  credit(connection, { id, number }) {
+    connection.credit(id, number);
+  },
+  goaway(connection, { first }) {
+    connection.engine.exports.goawayH2(connection.address, 0, first === "final");
+  },
+  ping(connection) {
+    connection.engine.exports.pingH2(connection.address);
+  },
+  now(connection, { first }) {
+    connection.engine.exports.setNow(BigInt(first));
+  },
+};
+
 /** What the proxy does: `respond 1 200 end length=5 | name value`, `data 1 "text" end`, … */
-export function act(connection: H2Connection, action: string): void {
-  const { exports } = connection.engine;
-  const [before, ...listed] = action.split(" | ");
-  const [verb, first, ...rest] = splitWords(before!);
-  const fields = listed.flatMap(readField);
-  const end = rest.includes("end");
-  const lengthWord = rest.find((word) => word.startsWith("length="));
-  const contentLength = lengthWord === undefined ? -1 : Number(lengthWord.slice(7));
-  const id = Number(first);
-  const number = Number(rest[0]);
-  switch (verb) {
-    case "request": {
-      const protocolWord = rest.find((word) => word.startsWith("protocol="));
-      const protocol = protocolWord === undefined ? {} : { protocol: protocolWord.slice(9) };
-      connection.request({ method: first!, path: rest[0]!, contentLength, fields, ...protocol }, end);
-      return;
-    }
-    case "respond":
-      return connection.respond(id, { status: number, contentLength, fields }, end);
-    case "inform":
-      return connection.sendInformational(id, { status: number, fields });
-    case "data":
-      return connection.sendData(id, rest[0]!.startsWith('"') ? bytesOf(rest[0]!) : Buffer.alloc(number, 120), end);
-    case "trailers":
-      return connection.sendTrailers(id, fields);
-    case "end":
-      return exports.sendEndH2(connection.stream(id));
-    case "reset":
-      return connection.reset(id, ERROR_CODES.indexOf(rest[0] as (typeof ERROR_CODES)[number]));
-    case "release":
-      return connection.release(id);
-    case "credit":
-      return connection.credit(id, number);
-    case "goaway":
-      return exports.goawayH2(connection.address, 0, first === "final");
-    case "ping":
-      return exports.pingH2(connection.address);
-    case "now":
-      return exports.setNow(BigInt(first!));
-    default:
-      throw new Error(`unknown action ${action}`);
-  }
+export function act(connection: H2Connection, line: string): void {
+  const [before, ...listed] = line.split(" | ");
+  const [verbWord, first = "", ...rest] = splitWords(before!);
+  const verb = VERBS[verbWord!];
+  if (verb === undefined) throw new Error(`unknown action ${line}`);
+  verb(connection, {
+    first,
+    rest,
+    fields: listed.flatMap(readField),
+    end: rest.includes("end"),
+    contentLength: Number(wordOf(rest, "length") ?? -1),
+    id: Number(first),
+    number: Number(rest[0]),
+  });
+}
+
+/** The value of a word `key=value`. */
+function wordOf(words: readonly string[], key: string): string | undefined {
+  return words.find((word) => word.startsWith(`${key}=`))?.slice(key.length + 1);
 }
 
 /** How the input of a run is cut: into pieces of these sizes, the last one repeated. */
@@ -295,9 +325,4 @@ export function expected(one: Case): string[] {
 /** Bytes of the longest run of input. */
 export function longestInput(one: Case): number {
   return Math.max(...one.steps.map((step) => step.input.length));
-}
-
-/** A CONTINUATION that ends a block. */
-export function lastContinuation(id: number, payload: Uint8Array): Buffer {
-  return frame(CONTINUATION, END_HEADERS, id, payload);
 }

@@ -71,8 +71,6 @@ export function countStream(connection: u32): void {
     store<u16>(connection, u16(streams >> 1), H_SAMPLE_STREAMS);
     store<u16>(connection, load<u16>(connection, H_SAMPLE_RESETS) >> 1, H_SAMPLE_RESETS);
   }
-  const refused = load<u16>(connection, H_REFUSED);
-  if (refused != 0) store<u16>(connection, refused - 1, H_REFUSED);
 }
 
 /**
@@ -161,6 +159,12 @@ export function spendRefusal(connection: u32): bool {
   const count = u32(load<u16>(connection, H_REFUSED)) + 1;
   store<u16>(connection, u16(count), H_REFUSED);
   return count <= widened(connection, H2_REFUSED_STREAMS_MAX);
+}
+
+/** A stream was accepted. */
+export function forgiveRefusal(connection: u32): void {
+  const refused = load<u16>(connection, H_REFUSED);
+  if (refused != 0) store<u16>(connection, refused - 1, H_REFUSED);
 }
 
 function widened(connection: u32, value: u32): u32 {

@@ -72,7 +72,7 @@ import {
   refusal,
 } from "./fields.ts";
 import { sendReset } from "./frame.ts";
-import { countStream, spendRefusal } from "./guard.ts";
+import { countStream, forgiveRefusal, spendRefusal } from "./guard.ts";
 import { failConnection, goawayH2 } from "./shutdown.ts";
 import {
   CLOSED_BY_PEER,
@@ -228,6 +228,7 @@ function receiveRequest(connection: u32, id: u32, flags: u32, ptr: u32, length: 
     rememberClosed(connection, id, CLOSED_BY_US);
     return EVENT_NONE;
   }
+  forgiveRefusal(connection);
   store<i32>(stream, load<i32>(connection, H_PEER_STREAM_WINDOW), S_SEND_WINDOW);
   store<i32>(stream, load<i32>(connection, H_STREAM_WINDOW), S_RECEIVE_WINDOW);
   const methodId = load<u32>(SCRATCH_HEAD, HEAD_METHOD_ID);

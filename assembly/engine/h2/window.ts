@@ -90,7 +90,7 @@ export function oweStream(connection: u32, stream: u32, bytes: u32): void {
   const owed = load<u32>(stream, S_OWED) + bytes;
   store<u32>(stream, owed, S_OWED);
   const full = load<u32>(connection, H_STREAM_WINDOW);
-  if (owed < full >> 1 && !isShrunk(stream, owed, full)) return;
+  if (owed < full >> 1 && (owed < WINDOW_DEFAULT >> 1 || poolPressure() < PRESSURE_HIGH)) return;
   if ((load<u32>(stream, S_FLAGS) & (STREAM_RECEIVED_END | STREAM_RESET)) != 0) return;
   if (hasH2(connection, H2_DEAD)) return;
   const window = load<i32>(stream, S_RECEIVE_WINDOW);
@@ -158,10 +158,4 @@ export function shiftWindows(connection: u32, size: u32): bool {
     store<i32>(stream, i32(sum), S_SEND_WINDOW);
   }
   return true;
-}
-
-/** Under pressure the peer works with the default window: half of that is due already. */
-function isShrunk(stream: u32, owed: u32, full: u32): bool {
-  if (owed < WINDOW_DEFAULT >> 1 || full <= WINDOW_DEFAULT) return false;
-  return load<i32>(stream, S_RECEIVE_WINDOW) < i32(WINDOW_DEFAULT >> 1);
 }
