@@ -4,6 +4,7 @@ import { COUNTER_REQUESTS } from "../../abi/balancer-codes.ts";
 import {
   H2_REFUSED_STREAM,
   HEAD_RESPONSE,
+  PROTOCOL_H1,
   REASON_BAD_REQUEST,
   REASON_CLIENT_GONE,
   REASON_LOOP,
@@ -66,7 +67,7 @@ import {
   ruleText,
   ruleTextBytes,
 } from "../route/index.ts";
-import { C_LISTENER, C_PEER, C_PEER_BYTES } from "../tables/connections.ts";
+import { C_LISTENER, C_PEER, C_PEER_BYTES, C_PROTOCOL, CONNECTION_LINGER, setFlag } from "../tables/connections.ts";
 import { S_CONNECTION, S_EXCHANGE } from "../tables/streams.ts";
 import { answer } from "./answer.ts";
 import { armExchange, beginAttempt, clearSkips } from "./attempt.ts";
@@ -151,8 +152,11 @@ export function receiveRequest(stream: u32, head: u32, end: bool): void {
 /** A request that its codec refused: it is answered, never forwarded. */
 export function refuseRequest(stream: u32, head: u32, reason: u32): void {
   let exchange = load<u32>(stream, S_EXCHANGE);
+  const connection = load<u32>(stream, S_CONNECTION);
+  // What follows a refused HTTP/1.1 message is not read as one; the answer must not be lost to a reset for that.
+  if (load<u8>(connection, C_PROTOCOL) == PROTOCOL_H1) setFlag(connection, CONNECTION_LINGER);
   if (exchange == 0) {
-    exchange = openExchange(stream, load<u32>(stream, S_CONNECTION), head);
+    exchange = openExchange(stream, connection, head);
     if (exchange == 0) return;
   }
   answer(exchange, reason);

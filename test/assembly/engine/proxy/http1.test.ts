@@ -1,0 +1,114 @@
+// Goal: HTTP/1.1 through the engine: what goes upstream, what comes back, what happens to the connection.
+// Method: a world of virtual sockets (test/support/world.ts); both ends are written by hand.
+
+import { expect, test } from "vitest";
+import { createWorld, type World } from "../../../support/world.ts";
+
+const ONE = "services: {web: {protocol: http, instances: [{id: a, address: 10.0.0.1:80}]}}";
+const GET = "GET /x?y=1 HTTP/1.1\r\nhost: web\r\n\r\n";
+
+function upstream(world: World, index = 0) {
+  const wire = world.upstreams[index];
+  if (wire === undefined) throw new Error(`no upstream connection ${index}`);
+  return wire;
+}
+
+test("a request and its response", async () => {
+  const world = await createWorld(ONE);
+  const client = world.accept().send(GET);
+  const sent = upstream(world).text();
+  expect(sent).toMatch(/^GET \/x\?y=1 HTTP\/1\.1\r\nhost: web\r\n/);
+  expect(sent).toContain("x-forwarded-for: 10.0.0.9\r\n");
+  expect(sent).toMatch(/x-request-id: [0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\r\n/);
+  expect(sent).toMatch(/traceparent: 00-[0-9a-f]{32}-[0-9a-f]{16}-00\r\n/);
+  upstream(world).send("HTTP/1.1 200 OK\r\ncontent-length: 5\r\nx-a: b\r\n\r\nhello");
+  expect(client.text()).toBe("HTTP/1.1 200 OK\r\nx-a: b\r\ncontent-length: 5\r\n\r\nhello");
+  expect(world.engine.exchangeCount()).toBe(0);
+  expect(world.engine.streamCount()).toBe(0);
+});
+
+test("the upstream connection is used again, and closed after 3 s of rest", async () => {
+  const world = await createWorld(ONE);
+  const client = world.accept();
+  for (let index = 0; index < 3; index += 1) {
+    client.send(GET);
+    upstream(world).send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+  }
+  expect(world.upstreams.length).toBe(1);
+  world.pass(2_900);
+  expect(upstream(world).closedBy).toBeUndefined();
+  world.pass(200);
+  expect(upstream(world).closedBy).toBe("end");
+});
+
+test("pipelined requests are executed one at a time and answered in order", async () => {
+  const world = await createWorld(ONE);
+  const client = world.accept().send(GET + GET.replace("/x", "/second"));
+  expect(upstream(world).text()).toContain("GET /x?y=1");
+  expect(world.upstreams.length).toBe(1);
+  upstream(world).send("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n1");
+  expect(upstream(world).text()).toContain("GET /second?y=1");
+  upstream(world).send("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n2");
+  expect(client.text().match(/\r\n\r\n./g)?.map((end) => end.at(-1))).toEqual(["1", "2"]);
+});
+
+test("an own answer names its reason and what to do", async () => {
+  const world = await createWorld(ONE);
+  const client = world.accept().send(GET.replace("host: web", "host: nobody"));
+  const answer = client.text();
+  expect(answer).toMatch(/^HTTP\/1\.1 404 /);
+  expect(answer).toContain("x-pillion-reason: no-route\r\n");
+  expect(JSON.parse(answer.slice(answer.indexOf("\r\n\r\n") + 4)).error.reason).toBe("no-route");
+  client.send(GET); // the connection lives on
+  expect(upstream(world).text()).toContain("GET /x?y=1");
+});
+
+test("a request that nobody may forward is refused and the connection closed", async () => {
+  const world = await createWorld(ONE);
+  const client = world.accept().send("GET /x HTTP/1.1\r\nhost: web\r\nhost: web\r\n\r\n");
+  expect(client.text()).toMatch(/^HTTP\/1\.1 400 [^]*connection: close\r\n/);
+  expect(client.isEnded).toBe(true);
+  client.end();
+  expect(client.closedBy).toBe("end");
+  expect(world.upstreams.length).toBe(0);
+});
+
+test("a response cut short is never a clean end", async () => {
+  const world = await createWorld(ONE);
+  const client = world.accept().send(GET);
+  upstream(world).send("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhell").destroy();
+  expect(client.closedBy).toBe("reset");
+  const second = world.accept().send(GET);
+  upstream(world, 1).send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhell\r\n").end();
+  expect(second.text()).not.toContain("\r\n0\r\n");
+  expect(second.closedBy).toBe("reset");
+  expect(world.engine.exchangeCount()).toBe(0);
+});
+
+test("an early answer closes both sides, and nothing of the unread body is taken for a request", async () => {
+  const world = await createWorld(ONE);
+  const client = world.accept().send("POST /x HTTP/1.1\r\nhost: web\r\ncontent-length: 100\r\n\r\npart");
+  upstream(world).send("HTTP/1.1 413 Content Too Large\r\ncontent-length: 0\r\n\r\n");
+  expect(client.text()).toMatch(/^HTTP\/1\.1 413 [^]*connection: close/);
+  client.send(GET);
+  expect(world.upstreams.length).toBe(1);
+  expect(upstream(world).closedBy).toBeDefined();
+});
+
+test("a slow client pauses the server, not the engine's memory", async () => {
+  const world = await createWorld(ONE);
+  const client = world.accept().send(GET);
+  client.isStalled = true;
+  const server = upstream(world).send("HTTP/1.1 200 OK\r\ncontent-length: 40000000\r\n\r\n");
+  const piece = Buffer.alloc(65_536, 97);
+  let sent = 0;
+  while (!server.isPaused && sent < 40_000_000) {
+    server.send(piece);
+    sent += piece.length;
+  }
+  expect(sent).toBeLessThan(1_000_000);
+  const held = world.engine.poolUsed();
+  client.resume();
+  expect(server.isPaused).toBe(false);
+  expect(world.engine.poolUsed()).toBeLessThan(held);
+});

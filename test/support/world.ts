@@ -1,0 +1,301 @@
+// A world for the engine: virtual sockets, virtual time, the real balancer and real snapshots. No I/O, no waiting.
+//
+// The engine is driven through its exports exactly as the pump does it, so what passes here passes there. A `Wire` is one
+// end of a socket, held by the test: it writes bytes to the engine and reads what the engine wrote. Upstream wires come
+// into being when the engine connects; `world.onConnect` decides what becomes of a connect.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { READ_BUFFER, RECORDS, TEXT_AREA } from "../../assembly/abi/engine-memory.ts";
+import {
+  LISTENER_OUTBOUND,
+  RECORD_CLOSE,
+  RECORD_CONNECT,
+  RECORD_LOG,
+  RECORD_PAUSE,
+  RECORD_RESUME,
+  RECORD_SHUTDOWN,
+  RECORD_WRITE,
+} from "../../assembly/abi/engine-records.ts";
+import { READ_BUFFER_BYTES } from "../../assembly/abi/limits.ts";
+import { parseMeshFile } from "../../src/config/index.ts";
+import {
+  Allocation,
+  type CompiledSnapshot,
+  compileSnapshot,
+  planPublication,
+  publishStep,
+  type SnapshotOptions,
+} from "../../src/snapshot/index.ts";
+import { Balancer, type BalancerExports, instantiateBalancer } from "../../src/wasm/index.ts";
+import { projectRoot } from "./source.ts";
+import { loadTestingModule, type TestingModule } from "./wasm.ts";
+
+interface EngineExports {
+  start(worker: number, seed: number, nowUs: number): void;
+  snapshotArea(): number;
+  loadSnapshot(length: number, nowUs: number): number;
+  accept(kind: number, service: number, peerBytes: number, nowUs: number): number;
+  receive(handle: number, length: number, nowUs: number): void;
+  ended(handle: number, nowUs: number): void;
+  closed(handle: number, failure: number, nowUs: number): void;
+  connected(handle: number, nowUs: number): void;
+  written(handle: number, bytes: number, nowUs: number): void;
+  poll(nowUs: number): number;
+  more(): number;
+  advance(nowUs: number): void;
+  deadline(): number;
+  drain(nowUs: number): void;
+  setAccessLog(on: number): void;
+  exchangeCount(): number;
+  connectionCount(): number;
+  streamCount(): number;
+  poolUsed(): number;
+}
+
+/** What a wire's far side does with bytes: nothing, unless the test says so. */
+export class Wire {
+  readonly handle: number;
+  readonly #world: World;
+  readonly slot: number | undefined;
+  /** Bytes that the engine wrote and that were not read yet. */
+  #inbox: Buffer[] = [];
+  isPaused = false;
+  /** The engine sent its FIN. */
+  isEnded = false;
+  /** The engine closed the socket: "end" after a flush, "reset" at once. */
+  closedBy: "end" | "reset" | undefined;
+  /** While true the kernel takes nothing: writes stay in flight. */
+  isStalled = false;
+  inFlight = 0;
+  /** Called with every piece that the engine writes. */
+  onBytes: ((bytes: Buffer) => void) | undefined;
+
+  constructor(world: World, handle: number, slot?: number) {
+    this.#world = world;
+    this.handle = handle;
+    this.slot = slot;
+  }
+
+  /** Sends bytes to the engine, in reads of at most its buffer, and runs the turn. */
+  send(bytes: Uint8Array | string): this {
+    const all = typeof bytes === "string" ? Buffer.from(bytes, "latin1") : Buffer.from(bytes);
+    for (let at = 0; at < all.length; at += READ_BUFFER_BYTES) {
+      this.#world.receive(this, all.subarray(at, at + READ_BUFFER_BYTES));
+    }
+    this.#world.turn();
+    return this;
+  }
+
+  /** Sends a FIN. */
+  end(): void {
+    this.#world.engine.ended(this.handle, this.#world.nowUs);
+    this.#world.turn();
+  }
+
+  /** The socket is gone. */
+  destroy(failure = 0): void {
+    this.#world.wires.delete(this.handle);
+    this.closedBy = "reset";
+    this.#world.engine.closed(this.handle, failure, this.#world.nowUs);
+    this.#world.turn();
+  }
+
+  /** Completes a connect. */
+  connect(): this {
+    this.#world.engine.connected(this.handle, this.#world.nowUs);
+    this.#world.turn();
+    return this;
+  }
+
+  /** Takes the writes that were held back. */
+  resume(): void {
+    this.isStalled = false;
+    this.#world.takeWrites(this);
+    this.#world.turn();
+  }
+
+  /** Everything that the engine wrote since the last read. */
+  read(): Buffer {
+    const bytes = Buffer.concat(this.#inbox);
+    this.#inbox = [];
+    return bytes;
+  }
+
+  text(): string {
+    return this.read().toString("latin1");
+  }
+
+  deliver(bytes: Buffer): void {
+    this.#inbox.push(bytes);
+    this.onBytes?.(bytes);
+  }
+}
+
+export class World {
+  readonly engine: EngineExports;
+  readonly balancer: Balancer;
+  readonly wires = new Map<number, Wire>();
+  /** Upstream wires in the order in which they were opened. */
+  readonly upstreams: Wire[] = [];
+  /** What becomes of a connect: connected at once by default. Names are `service/id`. */
+  onConnect: (wire: Wire, name: string) => void = (wire) => this.#later(() => wire.connect());
+  logs: Buffer[] = [];
+  nowUs = 1_000_000;
+  readonly #module: TestingModule<EngineExports>;
+  readonly #allocation: Allocation;
+  #snapshot: CompiledSnapshot | undefined;
+  #deferred: (() => void)[] = [];
+  #isTurning = false;
+
+  constructor(module: TestingModule<EngineExports>, balancer: Balancer) {
+    this.#module = module;
+    this.engine = module.exports;
+    this.balancer = balancer;
+    this.#allocation = new Allocation(balancer);
+  }
+
+  /** Puts a mesh document in force, in the order of a publication. */
+  load(yaml: string, options: Partial<SnapshotOptions> = {}): this {
+    const parsed = parseMeshFile(yaml, { fileName: "mesh.yaml" });
+    if (!parsed.ok) throw new Error(JSON.stringify(parsed.issues));
+    const next = compileSnapshot(parsed.documents, { revision: 1, ...options }, this.#allocation);
+    const plan = planPublication(this.#snapshot, next);
+    for (const step of plan.before) publishStep(this.balancer, step);
+    this.#module.bytes.set(next.bytes, this.engine.snapshotArea());
+    const code = this.engine.loadSnapshot(next.bytes.length, this.nowUs);
+    if (code !== 0) throw new Error(`snapshot refused: ${code}`);
+    for (const step of plan.after) publishStep(this.balancer, step);
+    this.#snapshot = next;
+    this.turn();
+    return this;
+  }
+
+  /** `service/id` of a slot. */
+  nameOf(slot: number): string {
+    const instance = this.#snapshot?.instances.find((one) => one.slot === slot);
+    const service = this.#snapshot?.services.find((one) => one.index === instance?.service);
+    return `${service?.name}/${instance?.id}`;
+  }
+
+  /** A client connects. */
+  accept(kind = LISTENER_OUTBOUND, service = 0): Wire {
+    const peer = Buffer.from("10.0.0.9");
+    this.#module.bytes.set(peer, TEXT_AREA);
+    const handle = this.engine.accept(kind, service, peer.length, this.nowUs);
+    if (handle < 0) throw new Error("the connection table is full");
+    const wire = new Wire(this, handle);
+    this.wires.set(handle, wire);
+    return wire;
+  }
+
+  receive(wire: Wire, bytes: Buffer): void {
+    this.#module.bytes.set(bytes, READ_BUFFER);
+    this.engine.receive(wire.handle, bytes.length, this.nowUs);
+  }
+
+  /** Lets time pass, timer by timer. */
+  pass(ms: number): void {
+    const endUs = this.nowUs + ms * 1000;
+    for (;;) {
+      const next = this.engine.deadline();
+      if (next === 0 || next > endUs) break;
+      this.nowUs = Math.max(this.nowUs, next);
+      this.engine.advance(this.nowUs);
+      this.turn();
+    }
+    this.nowUs = endUs;
+    this.engine.advance(endUs);
+    this.turn();
+  }
+
+  /** Polls until there is nothing more to do. */
+  turn(): void {
+    if (this.#isTurning) return;
+    this.#isTurning = true;
+    for (let rounds = 0; ; rounds += 1) {
+      if (rounds > 10_000) throw new Error("the engine never comes to rest");
+      const count = this.engine.poll(this.nowUs);
+      this.#walk(count);
+      const deferred = this.#deferred;
+      this.#deferred = [];
+      for (const action of deferred) action();
+      if (count === 0 && deferred.length === 0 && this.engine.more() === 0) break;
+    }
+    this.#isTurning = false;
+  }
+
+  takeWrites(wire: Wire): void {
+    if (wire.inFlight === 0 || wire.isStalled) return;
+    const bytes = wire.inFlight;
+    wire.inFlight = 0;
+    this.engine.written(wire.handle, bytes, this.nowUs);
+  }
+
+  #walk(count: number): void {
+    const { view, bytes } = this.#module;
+    for (let index = 0; index < count; index += 1) {
+      const at = RECORDS + index * 32;
+      const kind = view.getUint32(at, true);
+      const a = view.getUint32(at + 8, true);
+      const b = view.getUint32(at + 12, true);
+      if (kind === RECORD_LOG) {
+        this.logs.push(Buffer.from(bytes.subarray(a, a + b)));
+        continue;
+      }
+      const handle = view.getUint32(at + 4, true);
+      if (kind === RECORD_CONNECT) {
+        const wire = new Wire(this, handle, a);
+        this.wires.set(handle, wire);
+        this.upstreams.push(wire);
+        this.onConnect(wire, this.nameOf(a));
+        continue;
+      }
+      const wire = this.wires.get(handle);
+      if (wire === undefined) throw new Error(`record ${kind} for a socket that is gone`);
+      this.#carryOut(kind, wire, a, b);
+    }
+  }
+
+  #carryOut(kind: number, wire: Wire, a: number, b: number): void {
+    switch (kind) {
+      case RECORD_WRITE:
+        wire.deliver(Buffer.from(this.#module.bytes.subarray(a, a + b)));
+        wire.inFlight += b;
+        this.#later(() => this.takeWrites(wire));
+        return;
+      case RECORD_SHUTDOWN:
+        wire.isEnded = true;
+        return;
+      case RECORD_CLOSE:
+        wire.closedBy = a === 1 ? "reset" : "end";
+        this.wires.delete(wire.handle);
+        return;
+      case RECORD_PAUSE:
+      case RECORD_RESUME:
+        wire.isPaused = kind === RECORD_PAUSE;
+        return;
+      default:
+        throw new Error(`unknown record ${kind}`);
+    }
+  }
+
+  /** After the walk: no export may be called while records are read. */
+  #later(action: () => void): void {
+    this.#deferred.push(action);
+  }
+}
+
+/** A world with an engine that has just started; `options.app` makes it an inbound one too. */
+export async function createWorld(yaml: string, options: Partial<SnapshotOptions> = {}): Promise<World> {
+  const wasm = await WebAssembly.compile(readFileSync(join(projectRoot, "build/wasm/balancer.wasm")));
+  const balancer = new Balancer(wasm);
+  const exports: BalancerExports = instantiateBalancer(wasm, balancer.memory);
+  exports.start(1, 7);
+  const module = await loadTestingModule<EngineExports>("engine", {
+    balancer: exports as unknown as WebAssembly.ModuleImports,
+  });
+  const world = new World(module, balancer);
+  module.exports.start(1, 42, world.nowUs);
+  return world.load(yaml, options);
+}
