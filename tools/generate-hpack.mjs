@@ -75,7 +75,7 @@ export const HUFFMAN_LOOKUP: usize = memory.data<u32>([
 ${formatNumbers(lookup)}
 ]);
 
-/** Codes longer than that, by length from ${LOOKUP_BITS + 1} to 30: first code, how many, first place in HUFFMAN_LONG. */
+/** Codes longer than that, by length from ${LOOKUP_BITS + 1} to 30: first code, how many, place in HUFFMAN_LONG. */
 export const HUFFMAN_RANGES: usize = memory.data<u32>([
 ${formatNumbers(ranges)}
 ]);

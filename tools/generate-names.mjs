@@ -1,7 +1,7 @@
 // Writes assembly/engine/http/names-table.ts out of assembly/abi/field-names.ts: the names' texts, and a perfect hash.
 //
 // The hash mixes the first four bytes, the last four and the length; this searches for multipliers under which no two
-// names share a slot. Run it by hand after adding a name: `node tools/generate-names.mjs && node tools/generate-hpack.mjs`.
+// names share a slot. After adding a name run `node tools/generate-names.mjs && node tools/generate-hpack.mjs`.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";

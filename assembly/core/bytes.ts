@@ -60,8 +60,8 @@ export function equalBytes(left: u32, right: u32, length: u32): bool {
 }
 
 /**
- * Copies between ranges that do not overlap. For texts of fields: `memory.copy` leaves the module, which costs more than
- * the whole copy of a short text.
+ * Copies between ranges that do not overlap. For texts of fields: `memory.copy` leaves the module, which costs more
+ * than the whole copy of a short text.
  */
 export function copyBytes(to: u32, from: u32, length: u32): void {
   if (length >= 16) {

@@ -4,7 +4,7 @@
 // written out, to the area that the caller gives. The dynamic table never moves text within a block (dynamic-table.ts);
 // blocks of it that are replaced meanwhile are kept until the next startBlock.
 //
-// A block is decoded to its end even when its head is over some limit, since the table must stay in step with the peer's.
+// A block is decoded to its end even when its head is over some limit, since the table must stay in step with its peer.
 // Where text finds no room any more (HPACK_FIELD_LOST) it still enters the table.
 
 import { NAME_OTHER } from "../../abi/field-names.ts";
@@ -49,8 +49,8 @@ import { staticNameId, staticValueLen, staticValuePtr } from "./static-table.ts"
 /** Size updates at the start of one block: the smallest size meanwhile, and the final one (§4.2). */
 const SIZE_UPDATES_MAX: u32 = 2;
 /**
- * Replaced blocks kept at once. Each is replaced after 2 KiB or more of inserted text, and a head of HEAD_BYTES_MAX holds
- * 60 KiB; beyond, the head is over its limit and its fields are declared lost.
+ * Replaced blocks kept at once. Each is replaced after 2 KiB or more of inserted text, and a head of HEAD_BYTES_MAX
+ * holds 60 KiB; beyond, the head is over its limit and its fields are declared lost.
  */
 const REPLACED_BLOCKS_MAX: u32 = 32;
 

@@ -1,13 +1,13 @@
 // The dynamic table (RFC 7541 §2.3.2, §4), for decoder and encoder alike: a queue of entries, the newest has index 62.
 //
-//   table (48 bytes)          block of the pool, 512 bytes to twice the table's size, by use; none before the first entry
+//   table (48 bytes)          block of the pool, 512 bytes to twice the table's size, by use; none before an entry
 //   ┌──────────────────┐      ┌──────────────────────────────┬────────────────────────────────────────────┐
 //   │ block, sizes, …  │ ───► │ ring of entries, 16 bytes    │ text: … gone │ oldest … newest │ free       │
 //   └──────────────────┘      │ each, a quarter of the block │                                            │
 //                             └──────────────────────────────┴────────────────────────────────────────────┘
 //
-// Text is only appended, never moved within a field block: so the decoder may hand out pointers into it, even to entries
-// that were evicted meanwhile. Where it does not fit any more, what lives moves to another block, and the caller keeps
+// Text is only appended, never moved within a field block: so the decoder may hand out pointers into it, even to
+// entries that were evicted meanwhile. Where it does not fit any more, what lives moves to another block, and the caller keeps
 // the old one as long as it needs to. Names with a NAME_* have their text in static memory and take no room here.
 
 import { NAME_OTHER } from "../../abi/field-names.ts";

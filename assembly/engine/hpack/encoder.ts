@@ -4,8 +4,8 @@
 // caller that can watch sizes could guess what others sent. Only names of a list do, whose values repeat and are no
 // secrets (DESIGN §2 rule 8). Fields that came never-indexed leave so (§6.2.3), credentials always do.
 //
-// Entries are found by a hash of name and value: 128 buckets, each the place in the ring of its newest entry, chained to
-// older ones. What was evicted falls out by its age, so nothing is ever removed from a chain.
+// Entries are found by a hash of name and value: 128 buckets, each the place in the ring of its newest entry, chained
+// to older ones. What was evicted falls out by its age, so nothing is ever removed from a chain.
 
 import {
   NAME_ACCEPT,
@@ -118,7 +118,7 @@ export function setEncoderLimit(table: u32, bytes: u32): void {
   resizeTable(table, size);
 }
 
-/** Whether literals are Huffman-coded where that is shorter; off at first: between sidecars CPU costs more than bytes. */
+/** Whether literals are Huffman-coded where that is shorter; off at first: between sidecars bytes are cheap. */
 export function setHuffman(table: u32, on: bool): void {
   const flags = load<u32>(table, T_FLAGS) & ~ENCODER_USES_HUFFMAN;
   store<u32>(table, on ? flags | ENCODER_USES_HUFFMAN : flags, T_FLAGS);
@@ -136,8 +136,8 @@ export function encodeSizeUpdates(table: u32, out: u32): u32 {
 }
 
 /**
- * Writes one field at `out`, returns the new `out`. At most nameLen + valueLen + 12 bytes. `nameId` NAME_OTHER: the name
- * is [namePtr, nameLen), in lower case; else those two are not looked at. `flags`: FIELD_NEVER_INDEXED counts.
+ * Writes one field at `out`, returns the new `out`. At most nameLen + valueLen + 12 bytes. `nameId` NAME_OTHER: the
+ * name is [namePtr, nameLen), in lower case; else those two are not looked at. `flags`: FIELD_NEVER_INDEXED counts.
  */
 export function encodeField(
   table: u32,

@@ -303,7 +303,7 @@ export const HUFFMAN_LOOKUP: usize = memory.data<u32>([
   10570, 16202, 16202, 16202, 16202, 10059, 10059, 11083, 11083, 31819, 31819, 9036, 15948, 0, 0, 0, 0,
 ]);
 
-/** Codes longer than that, by length from 13 to 30: first code, how many, first place in HUFFMAN_LONG. */
+/** Codes longer than that, by length from 13 to 30: first code, how many, place in HUFFMAN_LONG. */
 export const HUFFMAN_RANGES: usize = memory.data<u32>([
   8184, 6, 0, 16380, 2, 6, 32764, 3, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 524272, 3, 11, 1048550, 8, 14, 2097116, 13, 22,
   4194258, 26, 35, 8388568, 29, 61, 16777194, 12, 90, 33554412, 4, 102, 67108832, 15, 106, 134217694, 19, 121,

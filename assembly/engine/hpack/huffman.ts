@@ -1,6 +1,6 @@
 // The Huffman code of string literals (RFC 7541 §5.2, Appendix B).
 //
-// Decoding looks up 12 bits at a time, which are two symbols for most of what fields consist of (codes of 5 and 6 bits),
+// Decoding looks up 12 bits at a time, which are two symbols for most of what fields hold (codes of 5 and 6 bits),
 // out of 64 buffered ones. Codes of more than 12 bits are rare and found by comparing ranges, since the code is
 // canonical. A wrong end (padding of more than 7 bits, a zero in it, EOS) is an error, as §5.2 demands.
 
