@@ -32,6 +32,9 @@ import type { Upstreams } from "./upstream.ts";
 const ROUNDS_MAX = 8;
 /** A timer that fires this much early is left alone: re-arming costs more than one idle `advance`. */
 const TIMER_SLACK_US = 1_000;
+/** What `more` answers: there are further records; input waits for its turn. */
+const MORE_NOW = 1;
+const MORE_NEXT_TURN = 2;
 const NOTHING = Buffer.alloc(0);
 
 /** Where an accepted socket came from. */
@@ -109,15 +112,16 @@ export class Pump {
     const startUs = nowUs();
     const deadlineUs = engine.deadline();
     if (deadlineUs !== 0 && deadlineUs <= startUs) engine.advance(startUs);
-    let rounds = 0;
-    for (; rounds < ROUNDS_MAX; rounds += 1) {
-      const count = engine.poll(startUs);
-      if (count === 0 && engine.more() === 0) break;
-      this.#walk(count);
-      // Nothing was learned, nothing is left: the next poll could only say nothing.
-      if (!this.#settle() && engine.more() === 0) break;
+    let hasMore = true;
+    for (let round = 0; hasMore && round < ROUNDS_MAX; round += 1) {
+      this.#walk(engine.poll(startUs));
+      // What was learned may be worth another word: a flushed connection is closed, a waiting one goes on.
+      const hasLearned = this.#settle();
+      const more = engine.more();
+      if (more === MORE_NEXT_TURN) this.schedule();
+      hasMore = hasLearned || more === MORE_NOW;
     }
-    if (rounds === ROUNDS_MAX) this.schedule();
+    if (hasMore) this.schedule();
     this.#arm();
     this.#turned();
   };

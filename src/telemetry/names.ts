@@ -42,3 +42,17 @@ export const LIMIT_NAMES = ["requests", "pending", "connections", "retries"] as 
 export function versionName(code: number): string | undefined {
   return code === 0 ? undefined : `${Math.floor(code / 10)}.${code % 10}`;
 }
+
+/** OUTCOME_* of engine/proxy/metrics.ts: `pillion_attempts_total{outcome}`. */
+export const OUTCOME_NAMES = [
+  "answered",
+  "connect-failed",
+  "reset",
+  "refused",
+  "timeout",
+  "cancelled",
+  "retried-status",
+] as const;
+
+/** SKIPPED_* of engine/proxy/metrics.ts: `pillion_retries_skipped_total{cause}`. */
+export const SKIPPED_NAMES = ["attempts", "class", "body", "budget", "deadline"] as const;

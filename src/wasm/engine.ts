@@ -8,7 +8,6 @@
 // 3. After `closed`, or a RECORD_CLOSE, a handle is forgotten and never spoken of again.
 
 import { SNAPSHOT_BYTES_MAX } from "../../assembly/abi/engine-memory.ts";
-
 import { messageOf, pillionError } from "../base/index.ts";
 import type { BalancerExports } from "./balancer.ts";
 import { createEngineMemory, createEngineViews, type EngineViews } from "./memory.ts";
@@ -36,7 +35,7 @@ export interface EngineExports {
   written(handle: number, bytes: number, nowUs: number): void;
   /** Number of records. */
   poll(nowUs: number): number;
-  /** After `poll`: 0 when it has said everything, else it is to be called again. */
+  /** After `poll`: 0 when it has said everything, 1 when it is to be called again, 2 when in the next turn. */
   more(): number;
   /** Runs what is due. */
   advance(nowUs: number): void;

@@ -132,7 +132,7 @@ export class FakeEngine {
         behaviour.written?.(connection, this);
       },
       poll: () => this.#poll(),
-      more: () => 0,
+
       advance: (nowUs) => {
         this.deadlineUs = 0;
         behaviour.advanced?.(nowUs, this);
@@ -165,6 +165,7 @@ function quietExports(): EngineExports {
     connected: () => undefined,
     written: () => undefined,
     poll: () => 0,
+    more: () => 0,
     advance: () => undefined,
     deadline: () => 0,
     drain: () => undefined,

@@ -1,0 +1,69 @@
+// The data plane's listening sockets of one sidecar, by the flags that ask for them.
+//
+// Every one is opened by the main thread and offered to every worker as a duplicate. The inbound is opened only where
+// there is an app to carry to.
+
+import { LISTENER_INBOUND, LISTENER_OUTBOUND, LISTENER_SERVICE } from "../../assembly/abi/engine-records.ts";
+import { type Address, formatAddress } from "../base/index.ts";
+import type { ProcessConfig } from "../config/index.ts";
+import type { ListenerOffer } from "../dataplane/index.ts";
+import { type ListeningSocket, openListening } from "./listening.ts";
+
+interface Port {
+  /** Flag, or flag and service: how people name it. */
+  readonly name: string;
+  readonly kind: number;
+  readonly number: number;
+  readonly socket: ListeningSocket;
+  isOpen: boolean;
+}
+
+export class Ports {
+  readonly #ports: Port[] = [];
+
+  /** Opens what the flags ask for; on failure closes what was opened and throws PILLION_LISTEN. */
+  static async open(config: ProcessConfig): Promise<Ports> {
+    const ports = new Ports();
+    try {
+      await ports.#add("outbound", LISTENER_OUTBOUND, 0, config.outbound, "--outbound");
+      if (config.app !== undefined) await ports.#add("inbound", LISTENER_INBOUND, 0, config.inbound, "--inbound");
+      for (const [number, { address, service }] of config.listen.entries()) {
+        await ports.#add(`listen ${service}`, LISTENER_SERVICE, number, address, "--listen");
+      }
+      return ports;
+    } catch (error) {
+      ports.close();
+      throw error;
+    }
+  }
+
+  /** Where the inbound listens; undefined when it is off. */
+  get inbound(): Address | undefined {
+    return this.#ports.find(({ kind }) => kind === LISTENER_INBOUND)?.socket.address;
+  }
+
+  /** Name → address in use, for /ready and the log. */
+  describe(): Readonly<Record<string, string>> {
+    return Object.fromEntries(this.#ports.map(({ name, socket }) => [name, formatAddress(socket.address)]));
+  }
+
+  /** Duplicates for one worker. */
+  offer(): ListenerOffer[] {
+    const open = this.#ports.filter(({ isOpen }) => isOpen);
+    return open.map(({ kind, number, socket }) => ({ kind, number, descriptor: socket.duplicate() }));
+  }
+
+  /** Closes this thread's part of the sockets of one kind, or of all. */
+  close(kind?: number): void {
+    for (const port of this.#ports) {
+      if (kind !== undefined && port.kind !== kind) continue;
+      port.isOpen = false;
+      port.socket.close();
+    }
+  }
+
+  async #add(name: string, kind: number, number: number, address: Address | undefined, flag: string): Promise<void> {
+    if (address === undefined) return;
+    this.#ports.push({ name, kind, number, socket: await openListening(address, flag), isOpen: true });
+  }
+}

@@ -1,0 +1,36 @@
+// Whether traffic may come, and if not, what is waited for, in words that an operator can act on (DESIGN §4).
+
+import type { Readiness } from "../admin/index.ts";
+
+/** The state of the things that readiness depends on. */
+export interface Conditions {
+  /** The mesh's URL, for the message. */
+  readonly mesh: string;
+  readonly isMeshLoaded: boolean;
+  /** Why the registry cannot be seen, if it cannot. */
+  readonly registryProblem: string | undefined;
+  readonly isSnapshotInForce: boolean;
+  readonly workers: number;
+  readonly listeningWorkers: number;
+  /** Address of the app; undefined without `--app`. */
+  readonly app: string | undefined;
+  readonly isAppUp: boolean;
+  readonly isDraining: boolean;
+}
+
+/** Judges the conditions; `ports` is passed through. */
+export function judgeReadiness(conditions: Conditions, ports: Readiness["ports"]): Readiness {
+  const waitingFor = [...reasonsOf(conditions)];
+  return { isReady: waitingFor.length === 0, waitingFor, ports };
+}
+
+function* reasonsOf(conditions: Conditions): Generator<string> {
+  const { mesh, registryProblem, workers, listeningWorkers, app } = conditions;
+  if (conditions.isDraining) yield "draining: the sidecar is shutting down";
+  if (!conditions.isMeshLoaded) {
+    yield registryProblem === undefined ? `the mesh (${mesh}) is being read` : `the mesh (${mesh}): ${registryProblem}`;
+  } else if (!conditions.isSnapshotInForce) yield "the mesh's snapshot is being put in force";
+  // One worker that accepts is enough: the others share its port and follow.
+  if (listeningWorkers === 0) yield `a data-plane worker (0 of ${workers} accept connections)`;
+  if (app !== undefined && !conditions.isAppUp) yield `the app: ${app} does not accept connections`;
+}

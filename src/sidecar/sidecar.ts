@@ -1,0 +1,351 @@
+// The composition root: one sidecar out of a configuration and a registry.
+//
+//   registry ──pictures──► publisher ──programs──► supervisor ──► workers
+//      ▲                       │                       │
+//   own instance ◄── app watch └─ balancer (shared) ◄──┘        admin, probe: look at all of it
+//
+// It owns order: what is opened first, what is told to whom, who goes last. The parts know each other only through here.
+
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+import { WORKERS_MAX } from "../../assembly/abi/balancer-table.ts";
+import { LISTENER_INBOUND } from "../../assembly/abi/engine-records.ts";
+import { type AdminView, type HttpServer, type Readiness, startAdmin, startProbe } from "../admin/index.ts";
+import { type Address, type Clock, createRandom, formatAddress, type RootLog, systemClock } from "../base/index.ts";
+import { formatMeshUrl, type ProcessConfig } from "../config/index.ts";
+import { type WorkerSetup, workerEntry } from "../dataplane/index.ts";
+import type { Registry, RegistryEvent } from "../discovery/index.ts";
+import { Allocation, type LocalApp } from "../snapshot/index.ts";
+import { createAccessLog, createLineWriter, createMetrics, type LineWriter, type Metrics } from "../telemetry/index.ts";
+import { Balancer, loadModule, type WorkerModules } from "../wasm/index.ts";
+import { AppWatch } from "./app-watch.ts";
+import { explainListen } from "./listening.ts";
+import { createSources } from "./metric-sources.ts";
+import { describeOwnInstance, OwnInstance } from "./own-instance.ts";
+import { Ports } from "./ports.ts";
+import { Publisher } from "./publisher.ts";
+import { judgeReadiness } from "./readiness.ts";
+import { shutDown } from "./shutdown.ts";
+import { Supervisor } from "./supervisor.ts";
+import { describeDocuments, listInstances, listServices } from "./view.ts";
+
+/** The app's name where no `--service` gives one. */
+const UNNAMED_SERVICE = "app";
+const STDOUT = 1;
+/** How often a sidecar that is not ready yet looks again. */
+const READY_LOOK_MS = 25;
+/** How often the end of the app is looked for; AppWatch asks as often. */
+const APP_LOOK_MS = 100;
+
+export interface SidecarOptions {
+  readonly config: ProcessConfig;
+  /** Not started yet; the sidecar stops it. */
+  readonly registry: Registry;
+  readonly log: RootLog;
+  readonly clock?: Clock;
+}
+
+/** Opens the ports and starts everything; throws, with nothing left behind, when that cannot be done. */
+export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
+  const sidecar = new Sidecar(options, await Ports.open(options.config));
+  try {
+    await sidecar.start();
+  } catch (error) {
+    await sidecar.stop();
+    throw error;
+  }
+  return sidecar;
+}
+
+export class Sidecar implements AdminView {
+  readonly #config: ProcessConfig;
+  readonly #registry: Registry;
+  readonly #log: RootLog;
+  readonly #clock: Clock;
+  readonly #ports: Ports;
+  readonly #lines: LineWriter | undefined;
+  readonly #balancer: Balancer;
+  readonly #supervisor: Supervisor;
+  readonly #publisher: Publisher;
+  readonly #metrics: Metrics;
+  readonly #appWatch: AppWatch | undefined;
+  readonly #ownInstance: OwnInstance | undefined;
+  readonly #servers: HttpServer[] = [];
+  readonly #serverPorts: Record<string, string> = {};
+  readonly #unsubscribe: () => void;
+  readonly #ended = Promise.withResolvers<boolean>();
+  #registryProblem: string | undefined;
+  #rejections = 0;
+  #isDraining = false;
+
+  constructor({ config, registry, log, clock = systemClock }: SidecarOptions, ports: Ports) {
+    this.#config = config;
+    this.#registry = registry;
+    this.#log = log;
+    this.#clock = clock;
+    this.#ports = ports;
+    const modules = { balancer: loadModule("balancer"), engine: loadModule("engine") };
+    this.#balancer = new Balancer(modules.balancer);
+    this.#lines = config.accessLog === "text" ? createLineWriter(STDOUT) : undefined;
+    this.#supervisor = this.#createSupervisor({ ...modules, balancerMemory: this.#balancer.memory });
+    const own = ports.inbound === undefined ? undefined : describeOwnInstance(config, ports.inbound);
+    this.#publisher = new Publisher({
+      balancer: this.#balancer,
+      allocation: new Allocation(this.#balancer),
+      snapshot: {
+        namespace: config.namespace,
+        listen: config.listen.map(({ service }) => service),
+        app: describeApp(config, own?.id),
+      },
+      distribute: (program) => this.#supervisor.publish(program),
+      log,
+    });
+    this.#metrics = createMetrics(
+      createSources({
+        balancer: this.#balancer,
+        supervisor: this.#supervisor,
+        snapshot: () => this.#publisher.inForce,
+        registry: () => ({
+          revision: registry.picture?.revision ?? 0,
+          isConnected: registry.connected,
+          rejections: this.#rejections,
+        }),
+        logDrops: () => log.droppedCount + (this.#lines?.dropped ?? 0),
+      }),
+    );
+    if (config.service !== undefined && own !== undefined) {
+      this.#ownInstance = new OwnInstance({ registry, service: config.service, ...own, log });
+    }
+    if (config.app !== undefined) {
+      this.#appWatch = new AppWatch({ address: config.app, clock, changed: (isUp) => this.#ownInstance?.setUp(isUp) });
+    }
+    this.#unsubscribe = registry.subscribe((event) => this.#hear(event));
+  }
+
+  /** Resolves when the sidecar has gone: true when everything under way had ended by then. */
+  get ended(): Promise<boolean> {
+    return this.#ended.promise;
+  }
+
+  async start(): Promise<void> {
+    const { admin, probe, accessLog } = this.#config;
+    await this.#serve("admin", admin, startAdmin);
+    await this.#serve("probe", probe, startProbe);
+    // The first picture may take long (etcd is down); being alive and saying so must not wait for it.
+    this.#registry.start().catch((error: unknown) => this.#log.debug({ error }, "the registry did not start"));
+    for (const { service } of this.#config.listen) this.#want(service);
+    await this.#supervisor.start(accessLog !== "off");
+    this.#appWatch?.start();
+    this.#log.info({ mesh: formatMeshUrl(this.#config.mesh), ports: this.#describePorts() }, "listening");
+    this.#lookForReady();
+  }
+
+  /** Starts draining; false when it does already. `isAppGone`: do not wait for the app to end first. */
+  drain({ isAppGone = false } = {}): boolean {
+    if (this.#isDraining) return false;
+    this.#isDraining = true;
+    this.#log.info({ drainMs: this.#config.drainMs }, "draining");
+    void this.#goOrderly(isAppGone);
+    return true;
+  }
+
+  /** Ends everything at once. */
+  async stop(): Promise<void> {
+    this.#unsubscribe();
+    this.#appWatch?.stop();
+    this.#ports.close();
+    await this.#supervisor.stop();
+    await this.#registry.stop();
+    await Promise.all(this.#servers.map((server) => server.stop()));
+    this.#lines?.flush();
+  }
+
+  // ── AdminView ──────────────────────────────────────────────────────────────────────────────────
+
+  services() {
+    return listServices(this.#viewInputs());
+  }
+
+  instances(service: string | undefined) {
+    return listInstances(this.#viewInputs(), service);
+  }
+
+  config() {
+    const { registryPassword, ...flags } = this.#config;
+    const secret = registryPassword === undefined ? {} : { registryPassword: "…" };
+    const mesh = formatMeshUrl(this.#config.mesh);
+    const warnings = this.#registry.picture?.warnings ?? [];
+    return {
+      flags: { ...flags, ...secret, mesh },
+      ports: this.#describePorts(),
+      revision: this.#publisher.inForce?.revision,
+      warnings,
+      documents: describeDocuments(this.#registry.picture?.documents),
+    };
+  }
+
+  readiness(): Readiness {
+    const { mesh, app } = this.#config;
+    return judgeReadiness(
+      {
+        mesh: formatMeshUrl(mesh),
+        isMeshLoaded: this.#registry.picture !== undefined,
+        registryProblem: this.#registryProblem,
+        isSnapshotInForce: this.#publisher.inForce !== undefined,
+        workers: this.#workers(),
+        listeningWorkers: this.#supervisor.listeningCount,
+        app: app === undefined ? undefined : formatAddress(app),
+        isAppUp: this.#appWatch?.isUp ?? false,
+        isDraining: this.#isDraining,
+      },
+      this.#describePorts(),
+    );
+  }
+
+  async formatMetrics() {
+    return { contentType: this.#metrics.contentType, text: await this.#metrics.format() };
+  }
+
+  get logLevel() {
+    return this.#log.level;
+  }
+
+  set logLevel(level) {
+    this.#log.level = level;
+    this.#log.info({ level }, "the log level was changed");
+  }
+
+  // ── Parts ──────────────────────────────────────────────────────────────────────────────────────
+
+  #createSupervisor(modules: WorkerModules): Supervisor {
+    const random = createRandom();
+    const takeLogs = createAccessLog({
+      log: this.#log,
+      format: this.#config.accessLog,
+      names: {
+        serviceName: (index) => this.#publisher.inForce?.services[index]?.name,
+        instanceId: (slot) => this.#publisher.instanceId(slot),
+      },
+      writeLine: (line) => this.#lines?.write(line),
+    });
+    return new Supervisor({
+      workers: this.#workers(),
+      startThread: (worker) => {
+        const setup: WorkerSetup = { worker, seed: random.below(2 ** 32), modules };
+        return new Worker(workerEntry, { workerData: setup, name: `data plane ${worker}` });
+      },
+      clearWorker: (worker) => this.#balancer.clearWorker(worker),
+      offerListeners: () => this.#ports.offer(),
+      takeLogs,
+      clock: this.#clock,
+      random,
+      log: this.#log,
+    });
+  }
+
+  /** libuv reads the cgroup's CPU quota into this figure. */
+  #workers(): number {
+    const { workers } = this.#config;
+    return workers === "auto" ? Math.min(WORKERS_MAX, Math.max(1, availableParallelism())) : workers;
+  }
+
+  async #serve(name: string, address: Address | undefined, start: typeof startAdmin): Promise<void> {
+    if (address === undefined) return;
+    const server = await start(address, this, explainListen);
+    this.#servers.push(server);
+    this.#serverPorts[name] = formatAddress(server.address);
+  }
+
+  #describePorts(): Readonly<Record<string, string>> {
+    return { ...this.#ports.describe(), ...this.#serverPorts };
+  }
+
+  #viewInputs() {
+    const documents = this.#registry.picture?.documents;
+    return { balancer: this.#balancer, snapshot: this.#publisher.inForce, documents };
+  }
+
+  /** Says once, when everything is there, that traffic may come, and where. */
+  #lookForReady(): void {
+    const { isReady, ports } = this.readiness();
+    if (isReady) this.#log.info({ ports }, "ready");
+    else if (!this.#isDraining) this.#clock.after(READY_LOOK_MS, () => this.#lookForReady());
+  }
+
+  // ── The registry ───────────────────────────────────────────────────────────────────────────────
+
+  #hear(event: RegistryEvent): void {
+    switch (event.kind) {
+      case "picture":
+        for (const service of event.picture.documents.services.keys()) this.#want(service);
+        this.#publisher.publish(event.picture).catch((error: unknown) => {
+          this.#log.error({ error }, "a picture of the mesh could not be put in force");
+        });
+        return;
+      case "rejected":
+        this.#rejections += 1;
+        for (const { where, path, message, hint } of event.issues) {
+          const text = `${where}: ${path === "" ? "" : `${path} `}${message}${hint === undefined ? "" : ` (${hint})`}`;
+          this.#log.error({ where, path }, `refused, the last good stays: ${text}`);
+        }
+        if (event.issues[0] !== undefined)
+          this.#registryProblem = `${event.issues[0].where}: ${event.issues[0].message}`;
+        return;
+      case "connected":
+        this.#registryProblem = undefined;
+        this.#log.info({ mesh: formatMeshUrl(this.#config.mesh) }, "the registry is seen");
+        return;
+      case "disconnected":
+        this.#registryProblem = event.problem;
+        this.#log.warn({ problem: event.problem, retryMs: Math.round(event.retryMs) }, "the registry is not seen");
+        return;
+      case "registration": {
+        const { service, id, state, problem } = event;
+        const fields = { service, id, state, problem };
+        if (state === "taken") this.#log.error(fields, "our instance's id is held by somebody else");
+        else this.#log.info(fields, `our instance is ${state}`);
+        return;
+      }
+    }
+  }
+
+  #want(service: string): void {
+    this.#registry.want(service).catch((error: unknown) => this.#log.debug({ error, service }, "not subscribed"));
+  }
+
+  // ── The end ────────────────────────────────────────────────────────────────────────────────────
+
+  async #goOrderly(isAppGone: boolean): Promise<void> {
+    this.#appWatch?.drain();
+    const isOrderly = await shutDown({
+      clock: this.#clock,
+      drainMs: this.#config.drainMs,
+      steps: {
+        announce: () => this.#ownInstance?.drain() ?? Promise.resolve(false),
+        drainInbound: () => this.#supervisor.tellAll({ type: "drainListener", kind: LISTENER_INBOUND }),
+        closeInbound: () => {
+          // Ours first: then each worker's close follows its last accept, and no connection is left in the backlog.
+          this.#ports.close(LISTENER_INBOUND);
+          this.#supervisor.tellAll({ type: "closeListeners", kinds: [LISTENER_INBOUND] });
+        },
+        appEnded: (signal) => (isAppGone ? Promise.resolve() : this.#appEnded(signal)),
+        drainAll: () => this.#supervisor.drain(),
+      },
+    });
+    await this.#ownInstance?.stop();
+    await this.stop();
+    this.#log.info({ isOrderly }, isOrderly ? "drained" : "the time to drain is over; what was under way is cut off");
+    this.#ended.resolve(isOrderly);
+  }
+
+  async #appEnded(signal: AbortSignal): Promise<void> {
+    while (this.#appWatch?.isUp === true && !signal.aborted) await this.#clock.sleep(APP_LOOK_MS, signal);
+  }
+}
+
+function describeApp(config: ProcessConfig, id: string | undefined): LocalApp | undefined {
+  const { app, service, appProtocol } = config;
+  if (app === undefined) return undefined;
+  const name = service ?? UNNAMED_SERVICE;
+  return { service: name, id: id ?? name, address: app, protocol: appProtocol };
+}
