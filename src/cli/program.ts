@@ -4,7 +4,11 @@
 
 import { Command, CommanderError } from "commander";
 import { isPillionError, messageOf } from "../base/index.ts";
+import { registerApply } from "./apply.ts";
 import { registerCheck } from "./check.ts";
+import { registerDelete } from "./delete.ts";
+import { registerDemo } from "./demo.ts";
+import { registerGet } from "./get.ts";
 import { registerRun } from "./run.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
 import { readVersion, registerVersion } from "./version.ts";
@@ -13,7 +17,15 @@ const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 
 /** One line for each command, in the order of --help. */
-const COMMANDS: readonly ((program: Command) => void)[] = [registerRun, registerCheck, registerVersion];
+const COMMANDS: readonly ((program: Command) => void)[] = [
+  registerRun,
+  registerDemo,
+  registerApply,
+  registerGet,
+  registerDelete,
+  registerCheck,
+  registerVersion,
+];
 
 /** Makes the program; nothing runs yet. */
 export function createProgram(): Command {

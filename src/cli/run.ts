@@ -4,10 +4,11 @@
 // app to end first. Whatever is wrong with the flags is told at once, all of it, before anything is opened.
 
 import type { Command } from "commander";
-import { createLog, pillionError, type RootLog } from "../base/index.ts";
+import { createLog, pillionError, type RootLog, systemClock } from "../base/index.ts";
 import { type ProcessConfig, parseProcessConfig } from "../config/index.ts";
-import { openRegistry } from "../discovery/index.ts";
+import { createRegistry } from "../discovery/index.ts";
 import { type Sidecar, startSidecar } from "../sidecar/index.ts";
+import { checkRegex } from "../snapshot/index.ts";
 import { addProcessFlags, type CollectedFlags } from "./flags.ts";
 import { readText } from "./input.ts";
 
@@ -39,7 +40,7 @@ async function readConfig(flags: CollectedFlags) {
 }
 
 async function runSidecar(config: ProcessConfig, log: RootLog): Promise<void> {
-  const registry = await openRegistry(config, log);
+  const registry = await createRegistry(config, { clock: systemClock, log, checkPattern: checkRegex });
   const sidecar = await startSidecar({ config, registry, log });
   drainOnSignals(sidecar, log);
   await sidecar.ended;

@@ -6,6 +6,7 @@
 // Nothing outlives its test: `await using` stops it, and what a crashed test leaves behind ends with this process.
 
 import { type ChildProcess, spawn } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { projectRoot } from "./source.ts";
 
@@ -135,4 +136,15 @@ export async function waitUntil(
     if (performance.now() > endMs) throw new Error(`waited in vain until ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
+}
+
+/** Resident memory of a process, bytes (proc(5): VmRSS in KiB). */
+export function residentBytes(pid: number): number {
+  const [, kib = "0"] = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
+  return Number(kib) * 1024;
+}
+
+/** Open descriptors of a process. */
+export function descriptorCount(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
 }

@@ -45,7 +45,9 @@ async function runTests(node, files, totals) {
   mkdirSync(join(root, "build"), { recursive: true });
   rmSync(join(root, RESULTS), { force: true });
   const args = ["node_modules/vitest/vitest.mjs", "run", "--reporter=./tools/vitest-reporter.mjs", ...files];
-  const code = await run(node, args, { env: { ...process.env, PILLION_TEST_RESULTS: RESULTS } });
+  const code = await run(node, args, {
+    env: { ...process.env, PILLION_TEST_RESULTS: RESULTS, PILLION_TEST_PROGRAM: "bin/pillion" },
+  });
   const results = readResults();
   if (results === undefined || (code !== 0 && results.failed === 0)) totals.failed += 1;
   totals.passed += results?.passed ?? 0;
