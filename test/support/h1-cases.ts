@@ -63,7 +63,7 @@ export function runCase(h1: H1, one: Case, pieces: readonly string[]): Outcome {
     if (one.request !== undefined) run.ask(one.request);
     for (const piece of pieces) run.receive(piece);
     if (one.ends) run.end();
-    return { events: run.text(), output: escape(connection.output()) };
+    return { events: run.text(), output: formatText(connection.output()) };
   } finally {
     connection.close();
   }
@@ -101,13 +101,14 @@ class Run {
   }
 
   receive(piece: string): void {
-    // Bytes behind a request that was answered and released are looked at again at once, as the connection layer does.
+    // Bytes behind a request that was answered are looked at again at once, as the connection layer does.
     let bytes = piece;
-    do {
+    let goesOn = true;
+    while (goesOn) {
       this.#connection.receive(bytes, (event) => this.#take(event));
       bytes = "";
-      this.#answer();
-    } while (this.#connection.hasBacklog && this.#connection.isReusable);
+      goesOn = this.#answer() && this.#connection.hasBacklog;
+    }
   }
 
   end(): void {
@@ -117,7 +118,7 @@ class Run {
 
   text(): string {
     this.#flush();
-    return this.#lines.join("\n");
+    return joinRepeated(this.#lines);
   }
 
   #take(event: Event): void {
@@ -154,12 +155,13 @@ class Run {
     }
   }
 
-  #answer(): void {
+  /** Answers a complete request; whether there was one. */
+  #answer(): boolean {
     const script = this.#case.answer;
-    if (script === undefined || this.#stream === 0) return;
+    if (script === undefined || this.#stream === 0) return false;
     const flags = this.#connection.streamFlags(this.#stream);
     const waits = (flags & (STREAM_FLAG.isConnect | STREAM_FLAG.upgrade)) !== 0;
-    if ((flags & STREAM_FLAG.sentHead) !== 0 || !(waits || (flags & STREAM_FLAG.receivedEnd) !== 0)) return;
+    if ((flags & STREAM_FLAG.sentHead) !== 0 || !(waits || (flags & STREAM_FLAG.receivedEnd) !== 0)) return false;
     this.#flush();
     const words = (script[0] ?? "").split(" ");
     for (const line of script.filter((text) => text.startsWith("informational "))) {
@@ -168,15 +170,16 @@ class Run {
     const head = { status: Number(words[0]), fields: fieldsOf(script, "field"), ...options(words) };
     this.#connection.sendResponse(this.#stream, head, words.includes("end"));
     this.#send(script.slice(1));
-    if ((this.#connection.streamFlags(this.#stream) & STREAM_FLAG.tunnel) !== 0) return;
+    if ((this.#connection.streamFlags(this.#stream) & STREAM_FLAG.tunnel) !== 0) return true;
     this.#connection.release(this.#stream);
     this.#stream = 0;
     this.#say(this.#connection.isReusable ? "reusable" : "closing");
+    return true;
   }
 
   #send(script: readonly string[]): void {
     for (const line of script) {
-      const text = unescape(line.slice(line.indexOf(" ") + 1));
+      const text = parseText(line.slice(line.indexOf(" ") + 1));
       if (line.startsWith("data ")) this.#connection.sendData(this.#stream, text, false);
       else if (line === "end") this.#connection.sendEnd(this.#stream);
     }
@@ -191,9 +194,20 @@ class Run {
 
   #flush(): void {
     if (this.#data === "") return;
-    this.#lines.push(`data ${escape(this.#data)}`);
+    this.#lines.push(`data ${formatText(this.#data)}`);
     this.#data = "";
   }
+}
+
+/** Lines, with more than eight equal ones in a row written once. */
+function joinRepeated(lines: readonly string[]): string {
+  const shown: string[] = [];
+  for (let at = 0, next = 0; at < lines.length; at = next) {
+    while (next < lines.length && lines[next] === lines[at]) next += 1;
+    const line = lines[at] ?? "";
+    shown.push(...(next - at > 8 ? [`${line} ×${next - at}`] : lines.slice(at, next)));
+  }
+  return shown.join("\n");
 }
 
 function parseCases(file: string, text: string): Case[] {
@@ -206,7 +220,7 @@ function parseCases(file: string, text: string): Case[] {
       for (const match of section.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)) blocks.set(match[1] ?? "", match[2] ?? "");
       const lines = (blocks.get("input") ?? "").split("\n").slice(0, -1);
       const ends = lines.at(-1) === "<FIN>";
-      const input = unescape((ends ? lines.slice(0, -1) : lines).join(""));
+      const input = parseText((ends ? lines.slice(0, -1) : lines).join(""));
       const probes = /^Probe: (.+)$/m.exec(section)?.[1]?.split(/, */) ?? [];
       const script = (block: string): string[] | undefined => blocks.get(block)?.trimEnd().split("\n");
       const joined = (block: string): string | undefined => blocks.get(block)?.trimEnd();
@@ -227,7 +241,7 @@ function parseCases(file: string, text: string): Case[] {
 
 function describeHead(head: Head): string {
   const words = head.status === 0 ? [head.method, head.path || "-", head.authority || "-"] : [String(head.status)];
-  if (head.reason !== "") words.push(`(${escape(head.reason)})`);
+  if (head.reason !== "") words.push(`(${formatText(head.reason)})`);
   words.push(head.version === 10 ? "HTTP/1.0" : "HTTP/1.1");
   if (head.scheme === 1) words.push("https");
   if (head.length >= 0) words.push(`length=${head.length}`);
@@ -236,11 +250,11 @@ function describeHead(head: Head): string {
     if (name !== "upgrade" && name !== "keepAlive" && (head.flags & flag) !== 0) words.push(name);
   }
   if ((head.flags & HEAD_FLAG.keepAlive) === 0) words.push("close");
-  return escape(words.join(" "));
+  return formatText(words.join(" "));
 }
 
 function describeFields(fields: readonly Field[]): string[] {
-  return fields.map(([name, value]) => escape(`  ${name}: ${value}`));
+  return fields.map(([name, value]) => formatText(`  ${name}: ${value}`));
 }
 
 function fieldsOf(script: readonly string[], kind: string): Field[] {
@@ -248,7 +262,7 @@ function fieldsOf(script: readonly string[], kind: string): Field[] {
     .filter((line) => line.startsWith(`${kind} `))
     .map((line) => {
       const [, name = "", value = ""] = /^\w+ ([^:]+): ?(.*)$/.exec(line) ?? [];
-      return [name, unescape(value)] as const;
+      return [name, parseText(value)] as const;
     });
 }
 
@@ -266,7 +280,7 @@ function options(words: readonly string[]): { length?: number; protocol?: string
 }
 
 /** `\r \n \t \0 \xNN \\` and `{text*count}` to bytes. */
-export function unescape(text: string): string {
+export function parseText(text: string): string {
   const plain = text.replace(/\{([^{}*]+)\*(\d+)\}/g, (_, part: string, count: string) => part.repeat(Number(count)));
   return plain.replace(/\\(r|n|t|0|\\|x[0-9a-f]{2})/g, (_, code: string) => {
     const known = { r: "\r", n: "\n", t: "\t", "0": "\0", "\\": "\\" }[code];
@@ -275,7 +289,7 @@ export function unescape(text: string): string {
 }
 
 /** The reverse: printable ASCII as it is, runs of one letter shortened. */
-export function escape(text: string): string {
+export function formatText(text: string): string {
   const short = text.replace(/([A-Za-z0-9])\1{31,}/g, (run) => `{${run[0]}*${run.length}}`);
   return short.replace(/[^ -~]|\\/g, (byte) => {
     const known = { "\r": "\\r", "\n": "\\n", "\t": "\\t", "\0": "\\0", "\\": "\\\\" }[byte];

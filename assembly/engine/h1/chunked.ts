@@ -29,9 +29,9 @@ import { C_PARTIAL, C_PARTIAL_BYTES } from "../tables/connections.ts";
 import { S_BODY_BYTES, STREAM_RECEIVED_END, setStreamFlag } from "../tables/streams.ts";
 import { fail, failExhausted } from "./failure.ts";
 import { parseFields } from "./fields.ts";
-import { PARSE_BAD, PARSE_MORE, parseEnd, parseReason } from "./first-line.ts";
+import { PARSE_BAD, PARSE_DONE, PARSE_MORE, parseEnd, parseReason } from "./first-line.ts";
 import { startFraming } from "./framing.ts";
-import { GATHER_EXHAUSTED, GATHER_FULL, GATHER_MORE, gather } from "./gather.ts";
+import { finishGather, GATHER_EXHAUSTED, GATHER_FULL, GATHER_MORE, gather } from "./gather.ts";
 import {
   clearH1,
   H_EXTENSION_BYTES,
@@ -42,7 +42,6 @@ import {
   H_STREAM,
   H1_EXPECTS,
   H1_LINE_SEEN,
-  H1_PARTIAL_SPENT,
   STATE_CHUNK_DATA,
   STATE_CHUNK_DATA_CR,
   STATE_CHUNK_DATA_LF,
@@ -110,7 +109,7 @@ export function receiveTrailers(connection: u32): i32 {
     const block = load<u32>(connection, C_PARTIAL);
     const result = parseTrailers(connection, block, block + load<u32>(connection, C_PARTIAL_BYTES));
     if (result != PARSE_MORE) {
-      setH1(connection, H1_PARTIAL_SPENT);
+      finishGather(connection, result == PARSE_DONE ? parseEnd : block + load<u32>(connection, C_PARTIAL_BYTES));
       return finishTrailers(connection, result);
     }
     if (gathered == GATHER_FULL) return fail(connection, REASON_HEADER_TOO_LARGE);

@@ -8,7 +8,7 @@ import { capacityOf } from "../../core/pool.ts";
 import { inputEnd, inputPtr, setInputPtr } from "../http/event.ts";
 import { valueEnd } from "../http/syntax.ts";
 import { C_PARTIAL, C_PARTIAL_BYTES } from "../tables/connections.ts";
-import { growPartial, H_SCANNED, H1_LINE_SEEN, hasH1, setH1 } from "./state.ts";
+import { growPartial, H_SCANNED, H1_LINE_SEEN, H1_PARTIAL_SPENT, hasH1, setH1 } from "./state.ts";
 
 /** All input was kept; more is needed. */
 export const GATHER_MORE: i32 = 0;
@@ -25,6 +25,8 @@ const PIECE_BYTES: u32 = 2048;
 /** Moves input into C_PARTIAL until there is a reason to read it. */
 export function gather(connection: u32, bytesMax: u32): i32 {
   let kept = load<u32>(connection, C_PARTIAL_BYTES);
+  // What was copied before the last reason to read may hold another.
+  if (scan(connection, load<u32>(connection, C_PARTIAL), kept)) return GATHER_TRY;
   while (kept != bytesMax && inputPtr != inputEnd) {
     const from = inputPtr;
     const block = load<u32>(connection, C_PARTIAL);
@@ -43,7 +45,17 @@ export function gather(connection: u32, bytesMax: u32): i32 {
   return kept == bytesMax ? GATHER_FULL : GATHER_MORE;
 }
 
-/** Looks at bytes not yet looked at; true when the block is to be read. Bytes behind an empty line are given back. */
+/**
+ * The block was read up to `end`: bytes behind it, all of them of this input, are given back. What was read holds until
+ * the next receive.
+ */
+export function finishGather(connection: u32, end: u32): void {
+  const block = load<u32>(connection, C_PARTIAL);
+  setInputPtr(inputPtr - (block + load<u32>(connection, C_PARTIAL_BYTES) - end));
+  setH1(connection, H1_PARTIAL_SPENT);
+}
+
+/** Looks at bytes not yet looked at; true when the block is to be read. */
 function scan(connection: u32, block: u32, bytes: u32): bool {
   const end = block + bytes;
   let at = block + load<u32>(connection, H_SCANNED);
@@ -55,13 +67,7 @@ function scan(connection: u32, block: u32, bytes: u32): bool {
     }
     const isEmptyLine = at == block || load<u8>(at - 1) == 10;
     at += 2;
-    if (isEmptyLine) {
-      setInputPtr(inputPtr - (end - at));
-      store<u32>(connection, at - block, C_PARTIAL_BYTES);
-      store<u32>(connection, at - block, H_SCANNED);
-      return true;
-    }
-    if (!hasH1(connection, H1_LINE_SEEN)) {
+    if (isEmptyLine || !hasH1(connection, H1_LINE_SEEN)) {
       setH1(connection, H1_LINE_SEEN);
       store<u32>(connection, at - block, H_SCANNED);
       return true;

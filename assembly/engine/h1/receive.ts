@@ -76,7 +76,7 @@ import {
   finishResponse,
   startFraming,
 } from "./framing.ts";
-import { GATHER_EXHAUSTED, GATHER_FULL, GATHER_MORE, gather } from "./gather.ts";
+import { finishGather, GATHER_EXHAUSTED, GATHER_FULL, GATHER_MORE, gather } from "./gather.ts";
 import { becomeTunnelH1 } from "./lifecycle.ts";
 import {
   clearH1,
@@ -212,7 +212,7 @@ function receiveHead(connection: u32): i32 {
     const block = load<u32>(connection, C_PARTIAL);
     const result = parseHead(connection, block, block + load<u32>(connection, C_PARTIAL_BYTES));
     if (result != PARSE_MORE) {
-      setH1(connection, H1_PARTIAL_SPENT);
+      finishGather(connection, result == PARSE_DONE ? parseEnd : block + load<u32>(connection, C_PARTIAL_BYTES));
       return finishHead(connection, result);
     }
     if (gathered == GATHER_FULL) return fail(connection, REASON_HEADER_TOO_LARGE);

@@ -183,8 +183,12 @@ function sendResponse(connection: u32, stream: u32, head: u32, end: bool): void 
     if (end) sendEndH1(stream);
     return;
   }
-  // No tunnel after all: then the request is complete as it is.
-  if (hasStreamFlag(stream, STREAM_REQUEST_IS_CONNECT | STREAM_UPGRADE)) setStreamFlag(stream, STREAM_RECEIVED_END);
+  if (hasStreamFlag(stream, STREAM_REQUEST_IS_CONNECT | STREAM_UPGRADE)) {
+    // No tunnel after all: the request is complete as it is. What the client has sent in hope of one must not be read
+    // as requests, and cannot be told from them.
+    setStreamFlag(stream, STREAM_RECEIVED_END);
+    setH1(connection, H1_CLOSE);
+  }
   const length = load<i64>(head, HEAD_CONTENT_LENGTH);
   const isOld = load<u8>(connection, H_VERSION) == 10;
   let plan: u32 = 0;
