@@ -1,0 +1,212 @@
+// Goal: HTTP/2 and gRPC through the engine: cancel both ways, flow control end to end, deadlines, draining.
+// Method: a world of virtual sockets; frames are built and read by test/support/frames.ts, which shares no code with us.
+
+import { expect, test } from "vitest";
+import * as h2 from "../../../support/frames.ts";
+import { createWorld, type Wire, type World } from "../../../support/world.ts";
+
+const ONE = (more = "") =>
+  `services: {web: {protocol: http2, ${more} instances: [{id: a, address: 10.0.0.1:80}]}}`;
+const REQUEST: h2.Fields = [
+  [":method", "POST"],
+  [":scheme", "http"],
+  [":path", "/p"],
+  [":authority", "web"],
+];
+const GRPC: h2.Fields = [...REQUEST, ["content-type", "application/grpc"], ["te", "trailers"]];
+const WHOLE = h2.END_HEADERS | h2.END_STREAM;
+
+class Peer {
+  readonly wire: Wire;
+  readonly #reader: h2.FrameReader;
+  readonly #printer = new h2.FramePrinter();
+
+  constructor(wire: Wire, isServer: boolean) {
+    this.wire = wire;
+    this.#reader = new h2.FrameReader(isServer);
+  }
+
+  say(...frames: Uint8Array[]): this {
+    this.wire.send(Buffer.concat(frames));
+    return this;
+  }
+
+  /** Frames since the last read, printed, without those that every connection begins with. */
+  hear(): string[] {
+    const lines = this.#printer.print(this.frames());
+    return lines.filter((line) => !/^(SETTINGS|WINDOW_UPDATE)/.test(line));
+  }
+
+  frames(): h2.Frame[] {
+    return this.#reader.read(this.wire.read());
+  }
+}
+
+function client(world: World, settings: [number, number][] = []): Peer {
+  const peer = new Peer(world.accept(), false);
+  peer.say(h2.PREFACE, h2.settings(settings));
+  return peer;
+}
+
+function server(world: World, index = 0): Peer {
+  const peer = new Peer(world.upstreams[index]!, true);
+  return peer.say(h2.settings());
+}
+
+test("trailers, both ways", async () => {
+  const world = await createWorld(ONE());
+  const caller = client(world).say(h2.headers(1, GRPC), h2.data(1, "question"));
+  const callee = server(world);
+  caller.say(h2.headers(1, [["x-late", "1"]], WHOLE));
+  const heard = callee.hear();
+  expect(heard[0]).toContain("te trailers");
+  expect(heard.slice(1)).toEqual(['DATA 1 "question"', "HEADERS 1 ES | x-late 1"]);
+  callee.say(h2.headers(1, [[":status", "200"]]), h2.data(1, "answer"), h2.headers(1, [["grpc-status", "0"]], WHOLE));
+  expect(caller.hear()).toEqual(["HEADERS 1 | :status 200", 'DATA 1 "answer"', "HEADERS 1 ES | grpc-status 0"]);
+  expect(world.engine.streamCount()).toBe(0);
+});
+
+test("a client's cancel reaches the server in the same turn, a thousand times out of a thousand", async () => {
+  const world = await createWorld(ONE());
+  const caller = client(world);
+  caller.say(h2.headers(1, GRPC));
+  const callee = server(world);
+  callee.hear();
+  caller.say(h2.resetStream(1, 8));
+  expect(callee.hear()).toEqual(["RST_STREAM 1 CANCEL"]);
+  for (let id = 3; id < 2_003; id += 2) {
+    caller.say(h2.headers(id, GRPC));
+    callee.say(h2.headers(id, [[":status", "200"]]), h2.data(id, "m"));
+    callee.hear();
+    caller.say(h2.resetStream(id, 8));
+    expect(callee.hear()).toEqual([`RST_STREAM ${id} CANCEL`]);
+  }
+  expect(world.engine.exchangeCount()).toBe(0);
+});
+
+test("a server's reset after its head reaches the client as a reset, never as an end", async () => {
+  const world = await createWorld(ONE());
+  const caller = client(world).say(h2.headers(1, REQUEST, WHOLE));
+  const callee = server(world).say(h2.headers(1, [[":status", "200"]]), h2.data(1, "half"), h2.resetStream(1, 2));
+  callee.hear();
+  expect(caller.hear()).toEqual(["HEADERS 1 | :status 200", 'DATA 1 "half"', "RST_STREAM 1 INTERNAL_ERROR"]);
+});
+
+test("a stalled reader holds its stream's window, its sibling flows on", async () => {
+  const world = await createWorld(ONE());
+  const caller = client(world, [[4, 0]]); // both streams begin without credit
+  caller.say(h2.headers(1, REQUEST, WHOLE), h2.headers(3, REQUEST, WHOLE));
+  const callee = server(world);
+  callee.frames();
+  callee.say(h2.headers(1, [[":status", "200"]]), h2.headers(3, [[":status", "200"]]));
+  const piece = Buffer.alloc(16_384, 97);
+  let credit = 262_144;
+  for (let sent = 0; sent + piece.length <= credit; sent += piece.length) callee.say(h2.data(1, piece));
+  const stalled = callee.frames().filter((frame) => frame.type === h2.WINDOW_UPDATE && frame.id === 1);
+  expect(stalled).toEqual([]); // nobody read, so no credit for stream 1
+  caller.say(h2.windowUpdate(3, 10_000_000), h2.windowUpdate(0, 10_000_000));
+  let passed = 0;
+  credit = 262_144;
+  while (passed < 8_000_000) {
+    expect(credit).toBeGreaterThanOrEqual(piece.length);
+    callee.say(h2.data(3, piece));
+    credit -= piece.length;
+    for (const frame of callee.frames()) {
+      if (frame.type === h2.WINDOW_UPDATE && frame.id === 3) credit += frame.payload.readUInt32BE();
+    }
+    for (const frame of caller.frames()) if (frame.type === h2.DATA && frame.id === 3) passed += frame.payload.length;
+  }
+  expect(world.engine.poolUsed()).toBeLessThan(2_000_000);
+  caller.say(h2.windowUpdate(1, 1_000_000));
+  const late = caller.frames().filter((frame) => frame.type === h2.DATA && frame.id === 1);
+  expect(late.reduce((sum, frame) => sum + frame.payload.length, 0)).toBe(262_144);
+});
+
+test("grpc-timeout is honoured: DEADLINE_EXCEEDED downstream, a reset upstream, at the time", async () => {
+  const world = await createWorld(ONE());
+  const caller = client(world).say(h2.headers(1, [...GRPC, ["grpc-timeout", "200m"]], WHOLE));
+  const callee = server(world);
+  callee.hear();
+  world.pass(190);
+  expect(caller.hear()).toEqual([]);
+  world.pass(20);
+  expect(caller.hear()[0]).toMatch(/^HEADERS 1 ES .*:status 200 .*grpc-status 4 /);
+  expect(callee.hear()).toEqual(["RST_STREAM 1 CANCEL"]);
+});
+
+test("an own answer to a gRPC call is trailers only", async () => {
+  const world = await createWorld(ONE());
+  const caller = client(world).say(h2.headers(1, GRPC.with(3, [":authority", "nobody"])));
+  expect(caller.hear()[0]).toMatch(/^HEADERS 1 ES .*grpc-status 12 .*x-pillion-reason no-route/);
+});
+
+test("the limit on requests admits exactly N, and says which limit it was", async () => {
+  const world = await createWorld(ONE("limits: {requests: 2},"));
+  const caller = client(world).say(...[1, 3, 5].map((id) => h2.headers(id, REQUEST, WHOLE)));
+  const callee = server(world);
+  expect(callee.hear().length).toBe(2);
+  const refused = caller.hear().join("\n");
+  expect(refused).toContain("x-pillion-reason overflow");
+  expect(refused).toContain("retry-after 1");
+  callee.say(h2.headers(1, [[":status", "200"]], WHOLE));
+  caller.say(h2.headers(7, REQUEST, WHOLE));
+  expect(callee.hear().length).toBe(1);
+});
+
+test("who waits for a connection waits no longer than pendingTimeout", async () => {
+  const world = await createWorld(ONE("retry: {attempts: 0}, limits: {pendingTimeout: 100ms},"));
+  world.onConnect = () => {};
+  const caller = client(world).say(h2.headers(1, REQUEST, WHOLE));
+  world.pass(110);
+  expect(caller.hear()[0]).toContain("x-pillion-reason overflow");
+});
+
+test("draining: GOAWAY in two steps, what is under way ends, then the connection closes", async () => {
+  const world = await createWorld(ONE());
+  const caller = client(world).say(h2.headers(1, REQUEST, WHOLE));
+  const callee = server(world);
+  callee.hear();
+  world.engine.drain(world.nowUs);
+  world.turn();
+  expect(caller.hear()).toEqual(["GOAWAY NO_ERROR last=2147483647"]);
+  caller.say(h2.headers(3, REQUEST, WHOLE)); // was on its way when the notice came
+  expect(callee.hear().length).toBe(1);
+  world.pass(1_100);
+  expect(caller.hear()).toEqual(["GOAWAY NO_ERROR last=3"]);
+  callee.say(h2.headers(1, [[":status", "200"]], WHOLE), h2.headers(3, [[":status", "200"]], WHOLE));
+  expect(caller.hear().length).toBe(2);
+  expect(caller.wire.closedBy).toBe("end");
+});
+
+test("an instance that leaves is drained: its stream ends there, new ones go elsewhere", async () => {
+  const both = `services: {web: {protocol: http2, instances: [{id: a, address: 10.0.0.1:80}, {id: b, address: 10.0.0.2:80}]}}`;
+  const world = await createWorld(ONE());
+  const caller = client(world).say(h2.headers(1, REQUEST, WHOLE));
+  const first = server(world);
+  first.hear();
+  world.load(both);
+  world.load(both.replace("{id: a, address: 10.0.0.1:80}, ", ""));
+  caller.say(h2.headers(3, REQUEST, WHOLE));
+  expect(first.hear()).toEqual([]);
+  const second = server(world, 1).say(h2.headers(1, [[":status", "201"]], WHOLE));
+  second.hear();
+  first.say(h2.headers(1, [[":status", "200"]], WHOLE));
+  expect(caller.hear()).toEqual(["HEADERS 3 ES | :status 201", "HEADERS 1 ES | :status 200"]);
+  expect(world.upstreams[0]!.closedBy).toBe("end");
+});
+
+test("a request that has passed too many sidecars is a loop", async () => {
+  const world = await createWorld(ONE());
+  const caller = client(world).say(h2.headers(1, [...REQUEST, ["x-pillion-hops", "8"]], WHOLE));
+  expect(caller.hear()[0]).toContain("x-pillion-reason loop");
+  caller.say(h2.headers(3, [...REQUEST, ["x-pillion-hops", "7"]], WHOLE));
+  expect(world.upstreams.length).toBe(1);
+});
+
+test("an answer of a whole response before the request's end: passed on, the rest refused with NO_ERROR", async () => {
+  const world = await createWorld(ONE());
+  const caller = client(world).say(h2.headers(1, REQUEST), h2.data(1, "some"));
+  server(world).say(h2.headers(1, [[":status", "413"]], WHOLE));
+  expect(caller.hear()).toEqual(["HEADERS 1 ES | :status 413", "RST_STREAM 1 NO_ERROR"]);
+  expect(world.engine.streamCount()).toBe(0);
+});
