@@ -157,7 +157,7 @@ function pickPresent(exchange: u32): i32 {
 
 function connectAndSend(exchange: u32, slot: u32): void {
   const kind = load<u8>(exchange, X_KIND);
-  const connection = findConnection(slot, kind);
+  const connection = findConnection(slot, exchange);
   if (connection != 0) {
     dispatch(exchange, connection);
     return;

@@ -17,7 +17,6 @@ import {
   setFlag,
 } from "../tables/connections.ts";
 import { S_EXCHANGE, STREAM_RECEIVED_HEAD, STREAM_RESET, hasStreamFlag, setStreamFlag } from "../tables/streams.ts";
-import { canOpenH2 } from "../h2/index.ts";
 import { dispatch, failAttempt } from "./attempt.ts";
 import { KIND_H2, X_SENT_MARK } from "./exchange.ts";
 import { releaseStream } from "./leg.ts";
@@ -27,8 +26,10 @@ import { loseUpstream } from "./response.ts";
 import {
   CP_KIND,
   CP_WRITTEN,
+  canTake,
   firstPending,
   firstUnserved,
+  needsConnect,
   openConnection,
   removeConnection,
   returnConnection,
@@ -94,7 +95,7 @@ export function serveConnection(connection: u32): void {
   const kind = load<u8>(connection, CP_KIND);
   let exchange = firstPending(slot, kind);
   if (kind == KIND_H2) {
-    while (exchange != 0 && canOpenH2(connection)) {
+    while (exchange != 0 && canTake(connection, exchange)) {
       dispatch(exchange, connection);
       exchange = firstPending(slot, kind);
     }
@@ -112,5 +113,5 @@ export function serveConnection(connection: u32): void {
 /** Opens a connection more for those whom nothing under way will serve. */
 function servePending(slot: u32, kind: u8): void {
   const exchange = firstUnserved(slot, kind);
-  if (exchange != 0) openConnection(slot, exchange);
+  if (exchange != 0 && needsConnect(slot, kind)) openConnection(slot, exchange);
 }

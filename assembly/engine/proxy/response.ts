@@ -34,6 +34,7 @@ import {
   startHead,
 } from "../http/head.ts";
 import { editResponse, instanceAt } from "../route/index.ts";
+import { markReady } from "../tables/control.ts";
 import { S_EXCHANGE } from "../tables/streams.ts";
 import { answer } from "./answer.ts";
 import { armExchange, canRetry, failAttempt, hasAttemptLeft, leaveInstance, mayRetry, retry } from "./attempt.ts";
@@ -64,7 +65,7 @@ import {
   setX,
 } from "./exchange.ts";
 import { abandonUpstream, settle } from "./finish.ts";
-import { isH2, sendHead, sendInformational } from "./leg.ts";
+import { connectionOfStream, isH2, sendHead, sendInformational } from "./leg.ts";
 import {
   OUTCOME_ANSWERED,
   OUTCOME_REFUSED,
@@ -185,6 +186,7 @@ function openTunnel(exchange: u32, head: u32): void {
   dropKept(exchange + X_REQUEST);
   sendHead(down, head, false);
   flushPipe(exchange + X_REQUEST, down, load<u32>(exchange, X_UP));
+  if (!isH2(down)) markReady(connectionOfStream(down)); // what the client said too early is waiting
   armExchange(exchange);
 }
 

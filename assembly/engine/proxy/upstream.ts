@@ -38,6 +38,7 @@ import { markReady, requestClose } from "../tables/control.ts";
 import { armTimer, connectionTimer, disarmTimer } from "../timers.ts";
 import {
   EXCHANGE_IS_PENDING,
+  EXCHANGE_IS_UPGRADE,
   KIND_H2,
   STATE_PENDING,
   X_INSTANCE,
@@ -82,13 +83,14 @@ export function poolOf(slot: u32): u32 {
   return UPSTREAM_POOLS + slot * UPSTREAM_POOL_BYTES;
 }
 
-/** A connection of `slot` that can take an exchange of this kind now; 0 when there is none. */
-export function findConnection(slot: u32, kind: u8): u32 {
+/** A connection of `slot` that can take an exchange now; 0 when there is none. */
+export function findConnection(slot: u32, exchange: u32): u32 {
   const pool = poolOf(slot);
+  const kind = load<u8>(exchange, X_KIND);
   if (kind == KIND_H2) {
     let connection = load<u32>(pool, U_ALL);
     while (connection != 0) {
-      if (isOpen(connection, KIND_H2) && canOpenH2(connection)) return connection;
+      if (isOpen(connection, KIND_H2) && canTake(connection, exchange)) return connection;
       connection = load<u32>(connection, CP_POOL_NEXT);
     }
     return 0;
@@ -99,10 +101,25 @@ export function findConnection(slot: u32, kind: u8): u32 {
   return idle;
 }
 
+/** Whether an open HTTP/2 connection can take an exchange: an Upgrade needs to know that the peer knows RFC 8441. */
+export function canTake(connection: u32, exchange: u32): bool {
+  if (!canOpenH2(connection)) return false;
+  return load<u8>(connection, CP_IS_READY) != 0 || !hasX(exchange, EXCHANGE_IS_UPGRADE);
+}
+
 /** Whether another connect is worth it for one more exchange of this kind. */
 export function needsConnect(slot: u32, kind: u8): bool {
   const pool = poolOf(slot);
-  if (kind == KIND_H2) return load<u32>(pool, U_CONNECTING_H2) == 0;
+  if (kind == KIND_H2) {
+    if (load<u32>(pool, U_CONNECTING_H2) != 0) return false;
+    let connection = load<u32>(pool, U_ALL);
+    while (connection != 0) {
+      // Its peer's SETTINGS are about to say what it takes.
+      if (isOpen(connection, KIND_H2) && load<u8>(connection, CP_IS_READY) == 0 && canOpenH2(connection)) return false;
+      connection = load<u32>(connection, CP_POOL_NEXT);
+    }
+    return true;
+  }
   return load<u32>(pool, U_CONNECTING_ONE) <= load<u32>(pool, U_PENDING_ONE);
 }
 
