@@ -221,6 +221,7 @@ export class Sidecar implements AdminView {
     const random = createRandom();
     const takeLogs = createAccessLog({
       log: this.#log,
+      nowMs: () => this.#clock.nowMs(),
       format: this.#config.accessLog,
       names: {
         serviceName: (index) => this.#publisher.inForce?.services[index]?.name,

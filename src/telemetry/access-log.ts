@@ -1,7 +1,8 @@
 // The access log and the error log: what the workers' log entries become on stdout.
 //
 // One line for each exchange when the access log is on; when it is off, one for each answer that Pillion made itself
-// and whose reason is worth a line (telemetry/reasons.ts). Nothing waits: the log drops and counts (base/log.ts).
+// and whose reason is worth a line (telemetry/reasons.ts), up to so many a second: an instance that is down must not
+// turn the log into the bottleneck. Nothing waits: the log drops and counts (base/log.ts).
 
 import { REASON_NONE } from "../../assembly/abi/engine-codes.ts";
 import { assertNever, type Log, type LogFields } from "../base/index.ts";
@@ -16,8 +17,13 @@ export interface EntryNames {
   instanceId(slot: number): string | undefined;
 }
 
+/** Error lines in a second; further ones are summed up in one line. With the access log on there is no such bound. */
+const ERROR_LINES_PER_SECOND = 100;
+
 export interface AccessLogOptions {
   readonly log: Log;
+  /** Monotonic milliseconds. */
+  readonly nowMs: () => number;
   readonly format: AccessLogFormat;
   readonly names: EntryNames;
   /** Takes a line of the text format, without its newline. */
@@ -25,19 +31,65 @@ export interface AccessLogOptions {
 }
 
 /** Makes the taker of a worker's batches. */
-export function createAccessLog({ log, format, names, writeLine }: AccessLogOptions): (batch: Uint8Array) => void {
+export function createAccessLog(options: AccessLogOptions): (batch: Uint8Array) => void {
+  const { log, format, names, writeLine } = options;
+  const errors = new ErrorLines(options);
   return (batch) => {
     for (const bytes of splitBatch(batch)) {
       const entry = readLogEntry(bytes);
-      if (entry.reason.code !== REASON_NONE && entry.reason.log) {
-        log.warn(fieldsOf(entry, names), `${entry.reason.text}: ${entry.reason.message}`);
-      } else if (format === "json") {
-        log.info(fieldsOf(entry, names), "request");
+      switch (format) {
+        case "off":
+          errors.write(entry);
+          break;
+        case "json":
+          writeJson(log, entry, names);
+          break;
+        case "text":
+          writeLine(formatLine(entry, names));
+          break;
+        default:
+          assertNever(format);
       }
-      if (format === "text") writeLine(formatLine(entry, names));
-      else if (format !== "off" && format !== "json") assertNever(format);
     }
   };
+}
+
+/** The error log while the access log is off. */
+class ErrorLines {
+  readonly #options: AccessLogOptions;
+  #second = Number.NaN;
+  #written = 0;
+  readonly #left = new Map<string, number>();
+
+  constructor(options: AccessLogOptions) {
+    this.#options = options;
+  }
+
+  write(entry: LogEntry): void {
+    if (!entry.reason.log) return;
+    const { log, names, nowMs } = this.#options;
+    const second = Math.floor(nowMs() / 1000);
+    if (second !== this.#second) this.#begin(second);
+    this.#written += 1;
+    if (this.#written <= ERROR_LINES_PER_SECOND) writeJson(log, entry, names);
+    else this.#left.set(entry.reason.text, (this.#left.get(entry.reason.text) ?? 0) + 1);
+  }
+
+  #begin(second: number): void {
+    if (this.#left.size > 0) {
+      const reasons = Object.fromEntries(this.#left);
+      this.#options.log.warn({ reasons }, "more requests failed than are logged one by one");
+    }
+    this.#left.clear();
+    this.#second = second;
+    this.#written = 0;
+  }
+}
+
+function writeJson(log: Log, entry: LogEntry, names: EntryNames): void {
+  const { reason } = entry;
+  if (reason.code === REASON_NONE || !reason.log) log.info(fieldsOf(entry, names), "request");
+  else log.warn(fieldsOf(entry, names), `${reason.text}: ${reason.message}`);
 }
 
 /** The fields of a JSON line; absent ones are left out. */
@@ -57,7 +109,7 @@ export function fieldsOf(entry: LogEntry, names: EntryNames): LogFields {
 export function formatLine(entry: LogEntry, names: EntryNames): string {
   const fields = fieldsOf(entry, names);
   const word = (value: unknown) => (value === undefined || value === "" ? "-" : String(value));
-  const target = `${word(entry.method)} ${word(entry.authority)}${clean(entry.path)}`;
+  const target = `${word(entry.method)} ${word(entry.authority)}${entry.path}`;
   return [
     word(entry.peer),
     entry.direction,
@@ -69,7 +121,7 @@ export function formatLine(entry: LogEntry, names: EntryNames): string {
     `${word(fields.service)}/${word(fields.instance)}`,
     `attempts=${entry.attempts}`,
     word(fields.reason),
-    word(entry.requestId),
+    clean(word(entry.requestId)),
   ].join(" ");
 }
 
