@@ -2,7 +2,9 @@
 
 import { ANSWER_HEAD, SCRATCH_HEAD } from "../abi/engine-memory.ts";
 import { createPool, poolUsedBytes } from "../core/pool.ts";
-import { addField, fieldAt, startHead, takeText } from "../engine/http/head.ts";
+import { addField, startHead, takeText } from "../engine/http/head.ts";
+import { methodIdOf } from "../engine/http/message.ts";
+import { nameIdOf } from "../engine/http/names.ts";
 import {
   activateSnapshot,
   answerRule,
@@ -31,7 +33,6 @@ import {
   snapshotRevision,
   snapshotSpare,
 } from "../engine/route/index.ts";
-import { matchAutomaton } from "../engine/route/regex.ts";
 
 /** A loop without a seam, for benches: the sum keeps the optimizer honest. */
 function matchRepeatedly(head: u32, times: u32): u32 {
@@ -58,16 +59,16 @@ export {
   answerRule,
   createPool,
   editResponse,
-  fieldAt,
   hashOf,
   hasSnapshot,
   instanceAt,
   instanceId,
   keepEdits,
-  matchAutomaton,
   matchRepeatedly,
   matchRoute,
+  methodIdOf,
   nameBytes,
+  nameIdOf,
   poolUsedBytes,
   program,
   programCounter,

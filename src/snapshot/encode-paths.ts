@@ -1,8 +1,8 @@
 // Writes virtual hosts: their rules in order, and the index from paths and prefixes to rules.
 //
 // Every rule stands in exactly one list: of its exact path, of its prefix, or of the root. A pattern stands under the
-// longest whole segments that all its texts begin with, and is tried only there, so ten thousand patterns that begin
-// differently cost no more than ten thousand prefixes.
+// whole segments that all its texts begin with, and is tried only there and only on what follows, so ten thousand
+// patterns that begin differently cost no more than ten thousand prefixes.
 
 import {
   PATH_BYTES,
@@ -22,13 +22,11 @@ import { encodeRule, type SharedParts } from "./encode-rule.ts";
 import { encodeTable, type TableEntry } from "./encode-table.ts";
 import { hashPath } from "./hash.ts";
 import type { PathModel, VhostModel } from "./program-model.ts";
-import { type Automaton, literalPrefixOf } from "./regex.ts";
 import type { ProgramWriter } from "./writer.ts";
 
 /** Bit 31 of VHOST_DEPTHS stands for all depths from 31. */
 const DEPTH_BIT_MAX = 31;
 const SLASH = 47;
-const ASCII_MAX = 127;
 
 interface PathLists {
   readonly exact: number[];
@@ -51,7 +49,7 @@ export function encodeVhosts(writer: ProgramWriter, shared: SharedParts, vhosts:
       const ruleNumber = firstRule + index;
       const place = placeOf(rule.path);
       listOf(place, root, paths).push(ruleNumber);
-      const prefixBytes = rule.path?.kind === "regex" ? 0 : writer.internText(place.text).length;
+      const prefixBytes = writer.internText(place.text).length;
       encodeRule(writer, shared, { at: rules + RULE_BYTES * ruleNumber, rule, vhost: number, prefixBytes });
     }
     firstRule += vhost.rules.length;
@@ -75,7 +73,7 @@ function placeOf(path: PathModel | undefined): Place {
     case "prefix":
       return { list: "prefix", text: normalizePrefix(path.value) };
     case "regex":
-      return { list: "prefix", text: segmentsOf(path.automaton) };
+      return { list: "prefix", text: path.segments };
     default:
       return assertNever(path);
   }
@@ -84,15 +82,6 @@ function placeOf(path: PathModel | undefined): Place {
 /** A prefix ends where a segment ends, so its last slash says nothing: `/users/` is `/users`, `/` is everything. */
 export function normalizePrefix(prefix: string): string {
   return prefix.endsWith("/") ? prefix.slice(0, -1) : prefix;
-}
-
-/** The whole segments that every text of an automaton begins with. */
-function segmentsOf(automaton: Automaton): string {
-  const { text, endsSegment } = literalPrefixOf(automaton);
-  const isAscii = text.every((byte) => byte <= ASCII_MAX);
-  if (!isAscii || text[0] !== SLASH) return "";
-  const literal = String.fromCharCode(...text);
-  return endsSegment ? normalizePrefix(literal) : literal.slice(0, literal.lastIndexOf("/"));
 }
 
 function listOf({ list, text }: Place, root: number[], paths: Map<string, PathLists>): number[] {

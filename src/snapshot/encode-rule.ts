@@ -160,7 +160,9 @@ function encodeConditions(writer: ProgramWriter, shared: SharedParts, at: number
   if (pathTest !== undefined) {
     const condition = list + CONDITION_BYTES * (count - 1);
     writer.putU8(condition + CONDITION_KIND, CONDITION_IS_PATH);
-    encodeTest(writer, shared, condition, pathTest);
+    writer.putU8(condition + CONDITION_TEST, TEST_REGEX);
+    writer.putText(condition + CONDITION_NAME, pathTest.segments);
+    writer.putU32(condition + CONDITION_VALUE, internAutomaton(writer, shared, pathTest.rest));
   }
   writer.putU32(at + RULE_CONDITIONS, list);
   writer.putU32(at + RULE_CONDITION_COUNT, count);

@@ -4,13 +4,9 @@ import { type FieldMatch, type PathMatch, type Policy, policyOf, type Route, typ
 import { type Compilation, type IndexedService, policyModelOf } from "./compilation.ts";
 import { RETRIES_MAX, RETRY_STATUSES_MAX } from "./encode-policy.ts";
 import { isCodecField } from "./field-ids.ts";
+import { fieldPatterns, pathPatterns } from "./pattern-cache.ts";
 import type { ConditionModel, DestinationModel, PathModel, RuleModel, TestModel, VhostModel } from "./program-model.ts";
-import { type Automaton, compileRegex } from "./regex.ts";
-
-/** Compiled patterns by text: snapshots are compiled again for every change, patterns rarely change. */
-const automata = new Map<string, ReturnType<typeof compileRegex>>();
-/** Beyond this the oldest pattern is forgotten. */
-const AUTOMATA_MAX = 20_000;
+import type { Automaton } from "./regex.ts";
 
 /** Compiles a route; rules that cannot be carried out are left out and listed. */
 export function lowerRoute(route: Route, compilation: Compilation): VhostModel {
@@ -52,7 +48,7 @@ function lowerRule(rule: Rule, compilation: Compilation, document: string, index
 }
 
 function lowerPath(path: PathMatch): PathModel {
-  if (path.kind === "regex") return { kind: "regex", automaton: automatonOf(path.value) };
+  if (path.kind === "regex") return { kind: "regex", ...compiledPath(path.value) };
   return { kind: path.kind, value: path.value };
 }
 
@@ -103,13 +99,13 @@ export function warnOfPolicy({ retry }: Policy, compilation: Compilation, docume
 }
 
 function automatonOf(pattern: string): Automaton {
-  let compiled = automata.get(pattern);
-  if (compiled === undefined) {
-    compiled = compileRegex(pattern);
-    const [oldest] = automata.keys();
-    if (automata.size >= AUTOMATA_MAX && oldest !== undefined) automata.delete(oldest);
-    automata.set(pattern, compiled);
-  }
+  const compiled = fieldPatterns.compile(pattern);
   if (!compiled.ok) throw new RuleProblem(`pattern ${pattern}: ${compiled.problem}`);
   return compiled.automaton;
+}
+
+function compiledPath(pattern: string): { segments: string; rest: Automaton } {
+  const compiled = pathPatterns.compile(pattern);
+  if (!compiled.ok) throw new RuleProblem(`pattern ${pattern}: ${compiled.problem}`);
+  return { segments: compiled.segments, rest: compiled.rest };
 }

@@ -79,7 +79,8 @@ export interface RuleModel {
 
 export type PathModel =
   | { readonly kind: "exact" | "prefix"; readonly value: string }
-  | { readonly kind: "regex"; readonly automaton: Automaton };
+  /** Paths that begin with whole segments, and whose rest the automaton accepts. */
+  | { readonly kind: "regex"; readonly segments: string; readonly rest: Automaton };
 
 export interface ConditionModel {
   readonly on: "header" | "query" | "authority";

@@ -36,6 +36,8 @@ const SPACE = setOf((byte) => byte === 32 || (byte >= 9 && byte <= 13));
 const ANY = setOf((byte) => byte !== 10 && byte !== 13);
 const CONTROLS: Readonly<Record<string, number>> = { t: 9, n: 10, v: 11, f: 12, r: 13, 0: 0 };
 
+const encoder = new TextEncoder();
+
 interface Reader {
   readonly text: string;
   at: number;
@@ -238,8 +240,9 @@ function escapedSet(character: string): ByteSet | undefined {
 }
 
 function literal(reader: Reader, character: string): PatternNode {
-  const parts = [...new TextEncoder().encode(character)].map((byte): PatternNode => {
-    const set = setOf((other) => other === byte);
+  const parts = [...encoder.encode(character)].map((byte): PatternNode => {
+    const set = new Uint8Array(256);
+    set[byte] = 1;
     return { kind: "byte", set: reader.isFolded ? foldCase(set) : set };
   });
   assert(parts.length > 0, "a character without bytes");

@@ -33,16 +33,33 @@ export type CompiledPattern =
 const NODES_MAX = 16_384;
 /** Visits of NFA nodes: a second's work at most. */
 const STEPS_MAX = 50_000_000;
+const ASCII_MAX = 127;
+const SLASH = 47;
+
+/** A path pattern in two parts: whole segments that every path begins with, and what follows them. */
+export type CompiledPathPattern =
+  | { readonly ok: true; readonly segments: string; readonly rest: Automaton }
+  | { readonly ok: false; readonly problem: string };
 
 /** Compiles a pattern that matches whole texts. */
 export function compileRegex(pattern: string): CompiledPattern {
-  try {
-    const nfa = createNfa(parsePattern(pattern));
-    return { ok: true, automaton: minimize(createSubsets(nfa)) };
-  } catch (error) {
-    if (error instanceof PatternProblem) return { ok: false, problem: error.message };
-    throw error;
-  }
+  return attempt(() => ({ ok: true, automaton: createAutomaton(parsePattern(pattern)) }));
+}
+
+/** Compiles a path's pattern; the index finds the segments, so the automaton begins behind them. */
+export function compilePathRegex(pattern: string): CompiledPathPattern {
+  return attempt(() => {
+    const { literal, rest } = splitLiteral(parsePattern(pattern));
+    if (literal.startsWith("/") && !literal.endsWith("/")) {
+      // `/users(/.*)?`: nothing but a slash, or the end, may follow, so the whole literal is segments.
+      const after = createAutomaton(rest);
+      if (isSegmentStart(after)) return { ok: true, segments: literal, rest: after };
+    }
+    const cut = Math.max(literal.lastIndexOf("/"), 0);
+    const tail = [...literal.slice(cut)].map(literalNode);
+    const whole: PatternNode = { kind: "sequence", parts: [...tail, rest] };
+    return { ok: true, segments: literal.slice(0, cut), rest: createAutomaton(whole) };
+  });
 }
 
 /** What is wrong with a pattern; `undefined` when a route may use it. */
@@ -51,29 +68,48 @@ export function checkRegex(pattern: string): string | undefined {
   return compiled.ok ? undefined : compiled.problem;
 }
 
-/** The bytes that every text that the automaton accepts starts with, and whether only `/…` or nothing may follow. */
-export function literalPrefixOf(automaton: Automaton): { readonly text: Uint8Array; readonly endsSegment: boolean } {
-  const bytes: number[] = [];
-  let state = automaton.start;
-  for (;;) {
-    const live = liveBytesOf(automaton, state);
-    const accepts = state >= automaton.acceptFrom;
-    // A circle of single bytes must pass an accepting state, so this ends.
-    if (accepts || live.length !== 1) {
-      const endsSegment = accepts && live.every((byte) => byte === 47);
-      return { text: Uint8Array.from(bytes), endsSegment };
-    }
-    bytes.push(live[0]!);
-    state = automaton.table[state * automaton.classCount + automaton.classOf[live[0]!]!]!;
+function attempt<T>(compile: () => T): T | { readonly ok: false; readonly problem: string } {
+  try {
+    return compile();
+  } catch (error) {
+    if (error instanceof PatternProblem) return { ok: false, problem: error.message };
+    throw error;
   }
 }
 
-function liveBytesOf(automaton: Automaton, state: number): number[] {
-  const live: number[] = [];
-  for (let byte = 0; byte < 256 && live.length < 2; byte += 1) {
-    if (automaton.table[state * automaton.classCount + automaton.classOf[byte]!] !== 0) live.push(byte);
+function createAutomaton(tree: PatternNode): Automaton {
+  return minimize(createSubsets(createNfa(tree)));
+}
+
+/** Takes the ASCII bytes off with which every text begins. */
+function splitLiteral(tree: PatternNode): { literal: string; rest: PatternNode } {
+  const parts = tree.kind === "sequence" ? tree.parts : [tree];
+  let literal = "";
+  for (const part of parts) {
+    const byte = part.kind === "byte" ? onlyByteOf(part.set) : undefined;
+    if (byte === undefined || byte > ASCII_MAX) break;
+    literal += String.fromCharCode(byte);
   }
-  return live;
+  return { literal, rest: { kind: "sequence", parts: parts.slice(literal.length) } };
+}
+
+function onlyByteOf(set: ByteSet): number | undefined {
+  const first = set.indexOf(1);
+  return first >= 0 && set.indexOf(1, first + 1) < 0 ? first : undefined;
+}
+
+function literalNode(character: string): PatternNode {
+  const set = new Uint8Array(256);
+  set[character.charCodeAt(0)] = 1;
+  return { kind: "byte", set };
+}
+
+/** Whether every text of an automaton is empty or begins with a slash. */
+function isSegmentStart({ start, table, classCount, classOf }: Automaton): boolean {
+  for (let byte = 0; byte < 256; byte += 1) {
+    if (byte !== SLASH && table[start * classCount + classOf[byte]!] !== 0) return false;
+  }
+  return true;
 }
 
 // ── NFA ──────────────────────────────────────────────────────────────────────────────────────────
@@ -182,19 +218,21 @@ function createSubsets(nfa: Nfa): RawAutomaton {
 
 /** Splits the 256 bytes into those that some set tells apart; `samples` has one byte of each class. */
 function createClasses(nfa: Nfa): { classOf: Uint8Array; classCount: number; samples: number[] } {
-  let classOf = new Uint8Array(256);
+  const classOf = new Uint8Array(256);
   let classCount = 1;
   for (const set of new Set(nfa.sets)) {
     if (set === undefined) continue;
-    const numbers = new Map<number, number>();
-    const refined = new Uint8Array(256);
+    // Class by former class and membership; -1 = no byte has been seen of it.
+    const numbers = new Int16Array(classCount * 2).fill(-1);
+    classCount = 0;
     for (let byte = 0; byte < 256; byte += 1) {
       const key = classOf[byte]! * 2 + set[byte]!;
-      if (!numbers.has(key)) numbers.set(key, numbers.size);
-      refined[byte] = numbers.get(key)!;
+      if (numbers[key] === -1) {
+        numbers[key] = classCount;
+        classCount += 1;
+      }
+      classOf[byte] = numbers[key]!;
     }
-    classOf = refined;
-    classCount = numbers.size;
   }
   const samples = Array.from({ length: classCount }, (_, number) => classOf.indexOf(number));
   return { classOf, classCount, samples };
