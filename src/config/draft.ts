@@ -176,9 +176,18 @@ class DocumentDraft implements Draft {
       }
       this.#written.delete(name);
     }
-    if (!this.#instances.has(name)) return undefined;
-    // Defaults may need what only a document can give (a hash for ring-hash); instances alone then get none of them.
-    return parseService(name, this.#mesh.defaults, undefined).service ?? parseService(name, {}, undefined).service;
+    return this.#instances.has(name) ? this.#settleImplicit(name) : undefined;
+  }
+
+  /** A service without a document; defaults may need what only a document can give (a hash for ring-hash). */
+  #settleImplicit(name: string): Service | undefined {
+    const { service, issues } = parseService(name, this.#mesh.defaults, undefined);
+    if (service !== undefined) return service;
+    for (const issue of issues) {
+      const message = `mesh.defaults do not fit a service without a document: ${issue.message}`;
+      this.#rejected.push({ ...issue, path: [], message, id: { kind: "service", name } });
+    }
+    return parseService(name, {}, undefined).service;
   }
 
   #ownInstancesOf(service: string): Map<string, Instance> {

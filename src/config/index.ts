@@ -32,6 +32,7 @@ export { isName } from "./kinds.ts";
 export { isSection, mergeWritten, type Written } from "./merge.ts";
 export {
   formatIssue,
+  instanceIdOfWritten,
   type LocatedIssue,
   type MeshFile,
   type MeshFileOptions,

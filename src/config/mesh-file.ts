@@ -133,7 +133,10 @@ function splitFile(file: Written): SplitFile {
   if (mesh !== undefined) add({ kind: "mesh" }, withoutNothing(mesh) as Written, ["mesh"]);
   for (const [name, value, base] of namedSections(file, "services", issues)) {
     const { instances, ...service } = value;
-    add({ kind: "service", name }, service, base);
+    // A service that says nothing but who answers has no document of its own, as in etcd.
+    const isImplicit = Object.keys(service).length === 0 && Array.isArray(instances) && instances.length > 0;
+    if (!isImplicit) add({ kind: "service", name }, service, base);
+    bases.set(formatId({ kind: "service", name }), base);
     for (const [index, id, instance] of listedInstances(instances, base, issues)) {
       add({ kind: "instance", service: name, name: id }, instance, [...base, "instances", index]);
     }
@@ -193,7 +196,7 @@ function* listedInstances(
     issues.push(...judged.issues.map((issue) => ({ ...issue, path: [...path, index, ...issue.path] })));
     if (judged.value === undefined) continue;
     const { id: written, ...value } = judged.written;
-    const id = typeof written === "string" ? written : defaultIdOf(value);
+    const id = instanceIdOfWritten(judged.written);
     const first = indexOfId.get(id);
     if (first !== undefined) {
       const message = `${id} is the id of instance ${first + 1} of this service already`;
@@ -205,7 +208,10 @@ function* listedInstances(
   }
 }
 
-function defaultIdOf(instance: Written): string {
+/** The id of an instance in a file's list: the written one, or one made of the address. */
+export function instanceIdOfWritten(instance: unknown): string {
+  if (!isSection(instance)) return "";
+  if (typeof instance.id === "string") return instance.id;
   const parsed = parseAddress(String(instance.address));
   return parsed.ok ? instanceIdOf(parsed.value) : "";
 }

@@ -1,0 +1,17 @@
+// The door of discovery: where documents and instances come from. Names only, no logic.
+
+export { type OpenRegistryOptions, openRegistry, type RegistryAccess } from "./open-registry.ts";
+export {
+  ABSENT,
+  type ApplyOptions,
+  type Registration,
+  type RegistrationRequest,
+  type RegistrationState,
+  type Registry,
+  type RegistryChange,
+  type RegistryEvent,
+  type RegistryIssue,
+  type RegistryListener,
+  type RegistryPicture,
+  type StoredDocument,
+} from "./registry.ts";
