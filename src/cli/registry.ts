@@ -13,7 +13,7 @@ import {
   type ProcessFlag,
   parseProcessConfig,
 } from "../config/index.ts";
-import { openRegistry as openDiscovery, type Registry } from "../discovery/index.ts";
+import { createRegistry, type Registry } from "../discovery/index.ts";
 
 const FLAGS: readonly ProcessFlag<unknown>[] = [
   PROCESS_FLAGS.mesh,
@@ -58,7 +58,7 @@ export async function openRegistry(options: RegistryOptions): Promise<OpenRegist
   const parsed = parseProcessConfig({ flags, env });
   if (!parsed.ok) throw pillionError("PILLION_USAGE", { problem: parsed.issues.join("\n") });
   const { config } = parsed;
-  const registry = await openDiscovery(config, silentLog);
+  const registry = await createRegistry(config, { log: silentLog });
   return {
     registry,
     config,

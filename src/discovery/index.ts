@@ -1,6 +1,6 @@
 // The door of discovery: where documents and instances come from. Names only, no logic.
 
-export { type OpenRegistryOptions, openRegistry, type RegistryAccess } from "./open-registry.ts";
+export { type CreateRegistryOptions, createRegistry, type RegistryConfig } from "./create-registry.ts";
 export {
   ABSENT,
   type ApplyOptions,
