@@ -50,7 +50,7 @@ interface Block {
 }
 
 export function createSources(inputs: MetricInputs): readonly Source[] {
-  return [...serviceSources(inputs), ...instanceSources(inputs), ...processSources(inputs)];
+  return [...serviceSources(inputs), ...instanceSources(inputs), ...ownSources(inputs)];
 }
 
 function serviceSources({ balancer, snapshot }: MetricInputs): Source[] {
@@ -181,7 +181,7 @@ function instanceSources({ balancer, snapshot }: MetricInputs): Source[] {
   ];
 }
 
-function processSources({ supervisor, registry, logDrops }: MetricInputs): Source[] {
+function ownSources({ supervisor, registry, logDrops }: MetricInputs): Source[] {
   const single = (type: Source["type"], name: string, help: string, read: () => number): Source => {
     return { name, help, type, read: () => [{ labels: {}, value: read() }] };
   };

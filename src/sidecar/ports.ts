@@ -42,6 +42,11 @@ export class Ports {
     return this.#ports.find(({ kind }) => kind === LISTENER_INBOUND)?.socket.address;
   }
 
+  /** Whether the app has a way out through us. */
+  get hasOutbound(): boolean {
+    return this.#ports.some(({ kind }) => kind !== LISTENER_INBOUND);
+  }
+
   /** Name → address in use, for /ready and the log. */
   describe(): Readonly<Record<string, string>> {
     return Object.fromEntries(this.#ports.map(({ name, socket }) => [name, formatAddress(socket.address)]));

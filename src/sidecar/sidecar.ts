@@ -4,7 +4,7 @@
 //      ▲                       │                       │
 //   own instance ◄── app watch └─ balancer (shared) ◄──┘        admin, probe: look at all of it
 //
-// It owns order: what is opened first, what is told to whom, who goes last. The parts know each other only through here.
+// It owns order: what is opened first, what is told to whom, who goes last. The parts meet nowhere else.
 
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
@@ -329,7 +329,7 @@ export class Sidecar implements AdminView {
           this.#ports.close(LISTENER_INBOUND);
           this.#supervisor.tellAll({ type: "closeListeners", kinds: [LISTENER_INBOUND] });
         },
-        appEnded: (signal) => (isAppGone ? Promise.resolve() : this.#appEnded(signal)),
+        appEnded: (signal) => this.#appEnded(isAppGone, signal),
         drainAll: () => this.#supervisor.drain(),
       },
     });
@@ -339,7 +339,9 @@ export class Sidecar implements AdminView {
     this.#ended.resolve(isOrderly);
   }
 
-  async #appEnded(signal: AbortSignal): Promise<void> {
+  /** The app may use its ways out for as long as it lives; without one there is nothing to wait for. */
+  async #appEnded(isAppGone: boolean, signal: AbortSignal): Promise<void> {
+    if (isAppGone || !this.#ports.hasOutbound) return;
     while (this.#appWatch?.isUp === true && !signal.aborted) await this.#clock.sleep(APP_LOOK_MS, signal);
   }
 }

@@ -60,7 +60,7 @@ async function dialWorker(supervisor: Supervisor, socket: ListeningSocket, wante
   }
 }
 
-test("a trap costs one worker's connections; it is started again, the listener and the other worker go on", async () => {
+test("a trap costs one worker's connections; it is started again, the port and the other worker go on", async () => {
   const { socket, supervisor, cleared } = await setUp(2);
   const doomed = await dialWorker(supervisor, socket, 0);
   const bystander = await dialWorker(supervisor, socket, 1);
