@@ -3,7 +3,7 @@
 // Offsets are exported as globals, so that test/support/h1.ts reads heads and records without a second copy of them.
 
 import { ANSWER_HEAD, PROXY_SCRATCH, READ_BUFFER, SCRATCH_HEAD } from "../abi/engine-memory.ts";
-import { createPool, poolUsedBytes } from "../core/pool.ts";
+import { allocate, createPool, poolUsedBytes } from "../core/pool.ts";
 import {
   becomeTunnelH1,
   closeAfterResponseH1,
@@ -87,7 +87,7 @@ import {
   destroyConnection,
 } from "../engine/tables/connections.ts";
 import { CHUNK_END, CHUNK_START, consumeOutput, destroyOutput, takeDirty } from "../engine/tables/output.ts";
-import { S_BODY_BYTES, S_EXPECTED, S_FLAGS, S_TO_SEND, streamCount } from "../engine/tables/streams.ts";
+import { createStream, S_BODY_BYTES, S_EXPECTED, S_FLAGS, S_TO_SEND, streamCount } from "../engine/tables/streams.ts";
 
 export const readBuffer: u32 = READ_BUFFER;
 export const scratchHead: u32 = SCRATCH_HEAD;
@@ -170,6 +170,7 @@ export function benchSend(connection: u32, head: u32, times: u32): u32 {
 
 export {
   addField,
+  allocate,
   becomeTunnelH1,
   C_FLAGS,
   C_OUT_BYTES,
@@ -179,6 +180,7 @@ export {
   connectionCount,
   consumeOutput,
   createPool,
+  createStream,
   creditH1,
   endH1,
   FIELD_FLAGS,

@@ -114,6 +114,7 @@ class Run {
   end(): void {
     const event = this.#connection.end();
     if (event !== undefined) this.#take(event);
+    this.#answer();
   }
 
   text(): string {

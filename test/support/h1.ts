@@ -12,6 +12,7 @@ type Global = WebAssembly.Global<"i32">;
 /** Exports of assembly/testing/h1.ts. */
 export interface H1Exports {
   addField(head: number, id: number, name: number, nameBytes: number, value: number, valueBytes: number): number;
+  allocate(bytes: number): number;
   becomeTunnelH1(stream: number): void;
   benchReceive(connection: number, ptr: number, end: number, times: number): number;
   benchSend(connection: number, head: number, times: number): number;
@@ -20,6 +21,7 @@ export interface H1Exports {
   connectionCount(): number;
   consumeOutput(connection: number, bytes: number): void;
   createPool(): void;
+  createStream(connection: number, id: number): number;
   creditH1(stream: number, bytes: number): void;
   disconnect(connection: number): void;
   endH1(connection: number): number;

@@ -206,7 +206,8 @@ function countExtension(connection: u32, next: u32): u32 {
   return next;
 }
 
-function parseTrailers(connection: u32, ptr: u32, end: u32): i32 {
+/** Reads a whole trailer section; PARSE_MORE when it is incomplete and nothing in it is wrong so far. */
+export function parseTrailers(connection: u32, ptr: u32, end: u32): i32 {
   startHead(SCRATCH_HEAD, HEAD_TRAILERS);
   startFraming();
   return parseFields(SCRATCH_HEAD, ptr, end, load<u32>(connection, H_FIELD_BYTES));

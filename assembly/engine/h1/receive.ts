@@ -53,7 +53,7 @@ import {
   STREAM_UPGRADE,
   setStreamFlag,
 } from "../tables/streams.ts";
-import { receiveChunk, receiveTrailers } from "./chunked.ts";
+import { parseTrailers, receiveChunk, receiveTrailers } from "./chunked.ts";
 import { fail, failExhausted } from "./failure.ts";
 import { fieldBytes, parseFields } from "./fields.ts";
 import {
@@ -146,6 +146,7 @@ export function endH1(connection: u32): i32 {
   const state = u32(load<u8>(connection, H_STATE));
   setH1(connection, H1_CLOSE | H1_PEER_ENDED);
   if (state == STATE_DISCARD) return EVENT_NONE;
+  if (isPartialBad(connection, state)) return fail(connection, parseReason);
   if (stream == 0) {
     if (state == STATE_START) return EVENT_NONE;
     // A request cut off in its head: nobody to answer.
@@ -164,6 +165,15 @@ export function endH1(connection: u32): i32 {
   setStreamFlag(stream, STREAM_RESET);
   setStreamEvent(stream, H2_CANCEL, RESET_BY_PEER);
   return EVENT_RESET;
+}
+
+/** Whether what was kept of a head or of trailers is wrong already: a refusal does not depend on how bytes were cut. */
+function isPartialBad(connection: u32, state: u32): bool {
+  const block = load<u32>(connection, C_PARTIAL);
+  if (block == 0 || hasH1(connection, H1_PARTIAL_SPENT)) return false;
+  const end = block + load<u32>(connection, C_PARTIAL_BYTES);
+  if (state == STATE_HEAD) return parseHead(connection, block, end) == PARSE_BAD;
+  return state == STATE_TRAILERS && parseTrailers(connection, block, end) == PARSE_BAD;
 }
 
 function receiveStart(connection: u32): i32 {
