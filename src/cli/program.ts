@@ -28,24 +28,29 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
 ];
 
 /** Makes the program; nothing runs yet. */
-export function createProgram(): Command {
+export function createProgram(terminal: Terminal = processTerminal): Command {
   const program = new Command("pillion")
     .description("A service-mesh sidecar: HTTP/1.1, HTTP/2 and gRPC, balanced per request.")
     .version(readVersion(), "-V, --version", "print the version")
     .showHelpAfterError("(pillion --help lists everything)")
     .helpCommand("help [command]", "the same as --help")
+    .configureOutput({
+      writeOut: (text) => terminal.write(text),
+      writeErr: (text) => terminal.writeError(text),
+      getOutHelpWidth: () => terminal.columns,
+      getErrHelpWidth: () => terminal.columns,
+    })
     .exitOverride();
   for (const register of COMMANDS) register(program);
-  // Settings are not inherited by commands made before they were set, nor by `command()` of others: set them here.
-  for (const command of program.commands)
-    command.exitOverride().showHelpAfterError(`(pillion ${command.name()} --help)`);
+  // Inherited, it would name the program's own help.
+  for (const command of program.commands) command.showHelpAfterError(`(pillion ${command.name()} --help)`);
   return program;
 }
 
 /** Runs what `argv` (without node and script) says; resolves with the exit code. */
 export async function runProgram(argv: readonly string[], terminal: Terminal = processTerminal): Promise<number> {
   try {
-    await createProgram().parseAsync(argv, { from: "user" });
+    await createProgram(terminal).parseAsync(argv, { from: "user" });
     return Number(process.exitCode ?? 0);
   } catch (error) {
     // Commander has printed help, version or what was wrong already.

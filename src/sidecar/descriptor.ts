@@ -3,7 +3,6 @@
 // Why it is needed: every worker listens on the same socket, and a handle of libuv closes its descriptor when its
 // worker ends. So each worker gets a duplicate of its own, and the main thread's stays open whatever becomes of them.
 
-import { dlopen } from "node:ffi";
 import { closeSync } from "node:fs";
 import { assert } from "../base/index.ts";
 
@@ -29,6 +28,8 @@ export function closeDescriptor(descriptor: number): void {
 
 function loadFcntl(): (descriptor: number, command: number, argument: number) => number {
   const types = { fcntl: { arguments: ["i32", "i32", "i32"], return: "i32" } } as const;
+  // Asked for here, because merely importing it prints a warning, and most commands open no port.
+  const { dlopen } = process.getBuiltinModule("node:ffi");
   // The C library that Node itself is linked with.
   return dlopen(null, types).functions.fcntl;
 }

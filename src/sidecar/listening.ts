@@ -10,6 +10,8 @@ import { closeDescriptor, duplicateDescriptor } from "./descriptor.ts";
 
 /** The kernel's ceiling (net.core.somaxconn) is 4,096 since Linux 5.4: bursts wait here instead of being refused. */
 const BACKLOG = 4_096;
+/** Of the command line of who holds a port: enough to know it again. */
+const COMMAND_CHARS_MAX = 60;
 
 export interface ListeningSocket {
   /** With the port that the system chose for `:0`. */
@@ -63,14 +65,15 @@ function descriptorOf(server: unknown): number {
   return (server as { _handle: { fd: number } })._handle.fd;
 }
 
-/** "nginx (pid 812)": the process that listens on a port, as far as /proc tells this user. */
+/** "nginx: master process (pid 812)": the process that listens on a port, as far as /proc tells this user. */
 function findHolder(port: number): string | undefined {
   const inode = findInode(port);
   if (inode === undefined) return undefined;
   for (const pid of listSafely("/proc").filter((name) => /^\d+$/.test(name))) {
     for (const descriptor of listSafely(`/proc/${pid}/fd`)) {
       if (readLinkSafely(`/proc/${pid}/fd/${descriptor}`) !== `socket:[${inode}]`) continue;
-      return `${readSafely(`/proc/${pid}/comm`).trim()} (pid ${pid})`;
+      const command = readSafely(`/proc/${pid}/cmdline`).replaceAll("\0", " ").trim();
+      return `${command.slice(0, COMMAND_CHARS_MAX)} (pid ${pid})`;
     }
   }
   return undefined;

@@ -15,6 +15,7 @@ import {
   publishStep,
   type SnapshotIssue,
   type SnapshotOptions,
+  settleSnapshot,
 } from "../snapshot/index.ts";
 import type { Balancer } from "../wasm/index.ts";
 
@@ -78,14 +79,20 @@ export class Publisher {
     this.#tell([...compiled.issues, ...compiled.warnings]);
     const plan = planPublication(this.#inForce, compiled);
     this.#carryOut(plan.before);
-    this.#sequence += 1;
-    const { revision, bytes, instances } = compiled;
-    await distribute({ revision, sequence: this.#sequence, bytes, endpoints: instances.map(endpointOf) });
-    this.#inForce = compiled;
+    await distribute(this.#programOf(compiled));
     this.#carryOut(plan.after);
+    const settled = settleSnapshot(compiled);
+    if (settled !== compiled) await distribute(this.#programOf(settled));
+    this.#inForce = settled;
     allocation.releaseSlots();
+    const { revision, bytes, instances } = settled;
     const services = compiled.services.filter(({ isPresent }) => isPresent).length;
     log.info({ revision, services, instances: instances.length, bytes: bytes.length }, "snapshot in force");
+  }
+
+  #programOf({ revision, bytes, instances }: CompiledSnapshot): Program {
+    this.#sequence += 1;
+    return { revision, sequence: this.#sequence, bytes, endpoints: instances.map(endpointOf) };
   }
 
   /** A step that cannot be taken (a full arena) leaves its set as it was; the others go on. */

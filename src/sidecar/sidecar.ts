@@ -298,7 +298,7 @@ export class Sidecar implements AdminView {
         return;
       case "disconnected":
         this.#registryProblem = event.problem;
-        this.#log.warn({ problem: event.problem, retryMs: Math.round(event.retryMs) }, "the registry is not seen");
+        this.#log.warn({ retryMs: Math.round(event.retryMs) }, `the registry is not seen: ${event.problem}`);
         return;
       case "registration": {
         const { service, id, state, problem } = event;
