@@ -14,6 +14,7 @@ import {
   parseProcessConfig,
 } from "../config/index.ts";
 import { createRegistry, type Registry } from "../discovery/index.ts";
+import { checkRegex } from "../snapshot/index.ts";
 
 const FLAGS: readonly ProcessFlag<unknown>[] = [
   PROCESS_FLAGS.mesh,
@@ -58,7 +59,7 @@ export async function openRegistry(options: RegistryOptions): Promise<OpenRegist
   const parsed = parseProcessConfig({ flags, env });
   if (!parsed.ok) throw pillionError("PILLION_USAGE", { problem: parsed.issues.join("\n") });
   const { config } = parsed;
-  const registry = await createRegistry(config, { log: silentLog });
+  const registry = await createRegistry(config, { log: silentLog, checkPattern: checkRegex });
   return {
     registry,
     config,

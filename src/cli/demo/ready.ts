@@ -17,11 +17,8 @@ const READY_TIMEOUT_MS = 60_000;
 export function parseListeningLine(line: string): SidecarPorts | undefined {
   if (!line.startsWith("{")) return undefined;
   try {
-    const { msg, ...fields } = JSON.parse(line) as Record<string, unknown>;
-    if (msg !== "listening") return undefined;
-    return Object.fromEntries(
-      Object.entries(fields).filter((entry): entry is [string, string] => typeof entry[1] === "string"),
-    );
+    const { msg, ports } = JSON.parse(line) as { msg?: unknown; ports?: SidecarPorts };
+    return msg === "listening" ? ports : undefined;
   } catch {
     return undefined;
   }
