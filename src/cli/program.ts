@@ -4,31 +4,31 @@
 
 import { Command, CommanderError } from "commander";
 import { isPillionError, messageOf } from "../base/index.ts";
-import { registerApply } from "./apply.ts";
-import { registerCheck } from "./check.ts";
-import { registerDelete } from "./delete.ts";
-import { registerDemo } from "./demo.ts";
-import { registerGet } from "./get.ts";
-import { registerRun } from "./run.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
-import { readVersion, registerVersion } from "./version.ts";
+import { readVersion } from "./version.ts";
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 
-/** One line for each command, in the order of --help. */
-const COMMANDS: readonly ((program: Command) => void)[] = [
-  registerRun,
-  registerDemo,
-  registerApply,
-  registerGet,
-  registerDelete,
-  registerCheck,
-  registerVersion,
+/** A command, or a few of one file: how to have it added to the program. */
+interface CommandRow {
+  readonly names: readonly string[];
+  readonly load: () => Promise<(program: Command) => void>;
+}
+
+/** One line for each file, in the order of --help. Loaded when asked for: a sidecar need not carry the demo about. */
+const COMMANDS: readonly CommandRow[] = [
+  { names: ["run"], load: async () => (await import("./run.ts")).registerRun },
+  { names: ["demo"], load: async () => (await import("./demo.ts")).registerDemo },
+  { names: ["apply", "diff"], load: async () => (await import("./apply.ts")).registerApply },
+  { names: ["get"], load: async () => (await import("./get.ts")).registerGet },
+  { names: ["delete"], load: async () => (await import("./delete.ts")).registerDelete },
+  { names: ["check"], load: async () => (await import("./check.ts")).registerCheck },
+  { names: ["version"], load: async () => (await import("./version.ts")).registerVersion },
 ];
 
-/** Makes the program; nothing runs yet. */
-export function createProgram(terminal: Terminal = processTerminal): Command {
+/** Makes the program with the command that `name` names, or with all of them; nothing runs yet. */
+export async function createProgram(name?: string, terminal: Terminal = processTerminal): Promise<Command> {
   const program = new Command("pillion")
     .description("A service-mesh sidecar: HTTP/1.1, HTTP/2 and gRPC, balanced per request.")
     .version(readVersion(), "-V, --version", "print the version")
@@ -41,7 +41,8 @@ export function createProgram(terminal: Terminal = processTerminal): Command {
       getErrHelpWidth: () => terminal.columns,
     })
     .exitOverride();
-  for (const register of COMMANDS) register(program);
+  const named = COMMANDS.filter(({ names }) => name !== undefined && names.includes(name));
+  for (const { load } of named.length > 0 ? named : COMMANDS) (await load())(program);
   // Inherited, it would name the program's own help.
   for (const command of program.commands) command.showHelpAfterError(`(pillion ${command.name()} --help)`);
   return program;
@@ -50,7 +51,8 @@ export function createProgram(terminal: Terminal = processTerminal): Command {
 /** Runs what `argv` (without node and script) says; resolves with the exit code. */
 export async function runProgram(argv: readonly string[], terminal: Terminal = processTerminal): Promise<number> {
   try {
-    await createProgram(terminal).parseAsync(argv, { from: "user" });
+    const program = await createProgram(argv[0], terminal);
+    await program.parseAsync(argv, { from: "user" });
     return Number(process.exitCode ?? 0);
   } catch (error) {
     // Commander has printed help, version or what was wrong already.

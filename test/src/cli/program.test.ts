@@ -23,7 +23,9 @@ async function run(...argv: string[]) {
 
 test("--help works everywhere and exits 0", async () => {
   expect(await run("--help")).toMatchObject({ code: 0, out: expect.stringContaining("run [options]") });
-  for (const command of createProgram(createFakeTerminal()).commands) {
+  const program = await createProgram(undefined, createFakeTerminal());
+  expect(program.commands.map((command) => command.name())).toContain("diff");
+  for (const command of program.commands) {
     expect(await run(command.name(), "--help")).toMatchObject({
       code: 0,
       out: expect.stringContaining("Usage: pillion"),
