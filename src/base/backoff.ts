@@ -1,8 +1,8 @@
 // How long to wait before the next try.
 //
-// Exponential with full jitter over a floor: the n-th pause is drawn evenly from [base, min(max, base · 2ⁿ)]. A thousand
-// sidecars that lose etcd in the same instant then come back spread over the whole interval instead of in step, and the
-// floor keeps a lucky draw from turning into a tight loop. Pure: the caller does the waiting.
+// Exponential with full jitter over a floor: the n-th pause is drawn evenly from [base, min(max, base · 2ⁿ)].
+// A thousand sidecars that lose etcd in the same instant then come back spread over the whole interval instead of in
+// step, and the floor keeps a lucky draw from turning into a tight loop. Pure: the caller does the waiting.
 
 import { assert } from "./errors.ts";
 import type { Random } from "./random.ts";

@@ -101,7 +101,7 @@ const ERROR_TABLE = {
   PILLION_ROUTE_PATTERN: {
     message: "{pattern} cannot be matched in linear time: {problem}",
     retryable: false,
-    doc: "Patterns become a table of at most 2,048 states. Write it without back references and look-around, or shorter.",
+    doc: "Patterns become a table of at most 2,048 states. Write it shorter, without back references and look-around.",
   },
   PILLION_PROGRAM_MISSING: {
     message: "{program} is not installed",

@@ -1,4 +1,4 @@
-// The documents' schemas as JSON Schema (draft 7, which editors' YAML support reads), derived and never written by hand.
+// The documents' schemas as JSON Schema (draft 7, which editors' YAML support reads): derived, never written by hand.
 //
 // It describes what people write: "250ms" and not 250, `none` where a section may be switched off. What zod cannot
 // express of that by itself (the grammar of durations, the words beside a value) comes from the kinds' metadata.

@@ -32,7 +32,7 @@ export interface KindMeta {
 
 export const kindMeta = z.registry<KindMeta>();
 
-/** The longest time that timers (2^31 − 1 ms) and the engine's tables can hold, less the tables' two reserved values. */
+/** The longest time that timers (2^31 − 1 ms) and the engine's tables (less two reserved values) can hold. */
 export const DURATION_MS_MAX = 2_147_483_000;
 /** Counts live in 31 bits of the engine's tables. */
 export const COUNT_MAX = 2_147_483_647;

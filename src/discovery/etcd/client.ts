@@ -41,7 +41,7 @@ export interface OpenSession {
 export interface EtcdClient {
   /** The session in use, or a new one; throws when no member answers. */
   open(): Promise<OpenSession>;
-  /** One procedure on the session in use. A failure to answer ends the session, an answer that is a refusal does not. */
+  /** One procedure on the session in use. No answer ends the session; an answer that is a refusal does not. */
   call<Request, Response>(method: Method<Request, Response>, request: Request): Promise<Response>;
   /** Ends a session that is no good; the next one is opened at the next member. */
   fail(session: Session): void;

@@ -11,8 +11,8 @@
 // Rule 1: the key is written only where nothing is, or where what is there is ours: on our lease, or on another lease
 //         with the same address (ourselves, before a restart: nobody else can listen there). What an operator wrote
 //         without a lease is the operator's.
-// Rule 2: a lease is over when a whole TTL has passed since the last renewal was *sent*, by the monotonic clock. Whether
-//         etcd thinks so too does not matter: a lease too many expires by itself.
+// Rule 2: a lease is over when a whole TTL has passed since the last renewal was *sent*, by the monotonic clock.
+//         Whether etcd thinks so too does not matter: a lease too many expires by itself.
 // Rule 3: now and then the key is looked at. A lease may be alive and its key deleted.
 
 import { type Backoff, type Clock, createBackoff, isPillionError, messageOf, type Random } from "../../base/index.ts";

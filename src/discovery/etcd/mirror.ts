@@ -1,7 +1,8 @@
 // Our copy of the keys that we watch, and the documents that they make.
 //
-// Two things change it: events, and listings after which whatever a listing does not hold is gone. A listing is compared
-// with what is known by modification revision, so after a reconnect only the difference is parsed and published. No I/O.
+// Two things change it: events, and listings after which whatever a listing does not hold is gone. A listing is
+// compared with what is known by modification revision, so after a reconnect only the difference is parsed and
+// published. No I/O.
 
 import type { IKeyValue } from "etcd3";
 import {

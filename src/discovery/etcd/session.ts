@@ -193,7 +193,7 @@ class GrpcSession implements Session {
   }
 
   #errorOf(error: ServiceError, operation: string): PillionError {
-    const problem = error.details.replace(/^etcdserver: /, "");
+    const problem = shorten(error.details);
     const grpcCode = error.code;
     if (isTokenProblem(problem)) return pillionError("PILLION_REGISTRY_AUTH", { problem, grpcCode }, error);
     switch (error.code) {
@@ -212,6 +212,14 @@ class GrpcSession implements Session {
         return pillionError("PILLION_REGISTRY_REFUSED", { operation, problem, grpcCode }, error);
     }
   }
+}
+
+/** What stands around the reason in etcd's and grpc-js's messages is of no use to an operator. */
+function shorten(details: string): string {
+  return details
+    .replace(/^etcdserver: /, "")
+    .replace(/^No connection established\. Last error: (Error: )?/, "")
+    .replace(/\.? ?Resolution note: ?$/, "");
 }
 
 /** etcd's words for a caller without rights, sent as INVALID_ARGUMENT (etcd api/v3rpc/rpctypes/error.go). */
