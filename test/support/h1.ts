@@ -7,7 +7,10 @@ import * as codes from "../../assembly/abi/engine-codes.ts";
 import { READ_BUFFER_BYTES } from "../../assembly/abi/limits.ts";
 import { loadTestingModule, type TestingModule } from "./wasm.ts";
 
-type Global = WebAssembly.Global<"i32">;
+/** An exported constant. */
+interface Global {
+  readonly value: number;
+}
 
 /** Exports of assembly/testing/h1.ts. */
 export interface H1Exports {
