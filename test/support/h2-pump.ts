@@ -2,7 +2,8 @@
 // foreign programs can talk to the codec alone.
 
 import type { Socket } from "node:net";
-import type { H2Connection, H2Event } from "./h2.ts";
+import type { H2Connection } from "./h2.ts";
+import type { H2Event } from "./h2-print.ts";
 
 export class H2Pump {
   readonly connection: H2Connection;

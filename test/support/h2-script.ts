@@ -26,7 +26,8 @@ import {
   u32,
 } from "./frames.ts";
 import type { H2Connection, H2Engine } from "./h2.ts";
-import { CLIENT, printEvents, SERVER } from "./h2.ts";
+import { CLIENT, SERVER } from "./h2.ts";
+import { printEvents } from "./h2-print.ts";
 
 export interface Case {
   readonly title: string;

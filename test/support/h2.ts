@@ -3,136 +3,18 @@
 // An event and a frame are one line each, so that whole conversations can be compared as text. The bytes of an event are
 // read before the next call and the read buffer is poisoned afterwards: a pointer that outlives its promise shows.
 
-import {
-  ERROR_CODES,
-  type Fields,
-  type Frame,
-  FramePrinter,
-  FrameReader,
-  PREFACE,
-  printBytes,
-  printFields,
-  settings,
-} from "./frames.ts";
+import { type Fields, type Frame, FramePrinter, FrameReader, PREFACE, settings } from "./frames.ts";
+import type { H2Exports, HeadInput, HeadOutput } from "./h2-exports.ts";
+import { EVENTS, type EventName, type H2Event, NONE } from "./h2-print.ts";
 import { loadTestingModule, type TestingModule } from "./wasm.ts";
 
 export const SERVER = 0;
 export const CLIENT = 1;
 
 const READ_BUFFER_BYTES = 262144;
-/** NONE of abi/engine-codes.ts, and GOAWAY's "all streams". */
-const NONE = 0x7fffffff;
-
-// Events of abi/engine-codes.ts by number.
-export const EVENTS = [
-  "NONE",
-  "HEAD",
-  "DATA",
-  "TRAILERS",
-  "END",
-  "RESET",
-  "CREDIT",
-  "GOAWAY",
-  "REFUSE",
-  "FATAL",
-  "BLOCKED",
-  "INFORMATIONAL",
-  "READY",
-  "PONG",
-] as const;
-export type EventName = (typeof EVENTS)[number];
-
-/** REASON_* that EVENT_REFUSE gives. */
-const REASONS: Readonly<Record<number, string>> = { 16: "uri-too-long", 17: "header-too-large" };
-/** HEAD_FLAGS worth printing. */
-const HEAD_FLAGS: readonly (readonly [number, string])[] = [
-  [1, "te"],
-  [2, "continue"],
-  [4, "grpc"],
-  [32, "extended"],
-];
 const FIELD_BYTES = 16;
 const HEAD_HEADER_BYTES = 96;
 const METHODS = ["", "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
-
-/** What a test sends. */
-export interface HeadInput {
-  readonly method?: string;
-  readonly path?: string;
-  readonly scheme?: "http" | "https";
-  readonly authority?: string;
-  readonly protocol?: string;
-  readonly status?: number;
-  readonly fields?: Fields;
-  readonly contentLength?: number;
-  readonly flags?: number;
-}
-
-/** A head as the codec decoded it. */
-export interface HeadOutput extends Required<Omit<HeadInput, "flags">> {
-  readonly methodId: number;
-  readonly flags: number;
-  readonly neverIndexed: readonly string[];
-}
-
-export interface H2Event {
-  readonly name: EventName;
-  /** Address of the stream; NONE for the connection. */
-  readonly stream: number;
-  readonly id: number;
-  readonly end: boolean;
-  readonly code: number;
-  readonly flags: number;
-  readonly last: number;
-  readonly bytes: Buffer;
-  readonly head: HeadOutput | undefined;
-}
-
-/** Exports of assembly/testing/h2.ts. */
-export interface H2Exports {
-  addField(head: number, id: number, name: number, nameBytes: number, value: number, valueBytes: number): number;
-  canOpenH2(connection: number): number;
-  connect(role: number, isPillion: boolean): number;
-  consumeOutput(connection: number, length: number): void;
-  createPool(): void;
-  creditH2(stream: number, bytes: number): void;
-  disconnect(connection: number): void;
-  endH2(connection: number): number;
-  event(field: number): number;
-  fieldAt(head: number, index: number): number;
-  glitchCount(role: number, kind: number): bigint;
-  goawayH2(connection: number, code: number, final: boolean): void;
-  hasExtendedConnectH2(connection: number): number;
-  maxStreamsH2(connection: number): number;
-  nameIdOf(ptr: number, length: number): number;
-  openH2(connection: number): number;
-  outputBytes(connection: number): number;
-  outputPtr(connection: number): number;
-  outputTotal(connection: number): number;
-  pingH2(connection: number): void;
-  poolUsedBytes(): number;
-  receiveH2(connection: number): number;
-  releaseStreamH2(stream: number): void;
-  resetH2(stream: number, code: number): void;
-  sendableH2(stream: number): number;
-  sendDataH2(stream: number, ptr: number, length: number, end: boolean): void;
-  sendEndH2(stream: number): void;
-  sendHeadH2(stream: number, head: number, end: boolean): void;
-  sendInformationalH2(stream: number, head: number): void;
-  sendTrailersH2(stream: number, head: number): void;
-  setInput(ptr: number, end: number): void;
-  setNow(us: bigint): void;
-  startHead(head: number, kind: number): void;
-  startTurnH2(connection: number): void;
-  streamCount(): number;
-  streamFlags(stream: number): number;
-  streamId(stream: number): number;
-  windowOf(record: number, which: number): number;
-  readonly answerHead: WebAssembly.Global;
-  readonly readBuffer: WebAssembly.Global;
-  readonly scratch: WebAssembly.Global;
-  readonly [offset: `${"HEAD" | "FIELD"}_${string}`]: WebAssembly.Global;
-}
 
 export class H2Engine {
   readonly exports: H2Exports;
@@ -415,56 +297,4 @@ export class H2Connection {
 
 export async function loadH2(): Promise<H2Engine> {
   return new H2Engine(await loadTestingModule<H2Exports>("h2"));
-}
-
-/** Events as lines, pieces of DATA joined: what must not depend on how the input was cut. */
-export function printEvents(events: readonly H2Event[]): string[] {
-  const joined: H2Event[] = [];
-  for (const event of events) {
-    const before = joined.at(-1);
-    if (event.name === "DATA" && before?.name === "DATA" && before.id === event.id && !before.end) {
-      joined[joined.length - 1] = { ...event, bytes: Buffer.concat([before.bytes, event.bytes]) };
-    } else joined.push(event);
-  }
-  return joined.map(printEvent);
-}
-
-export function printEvent(event: H2Event): string {
-  const { name, id, code, flags } = event;
-  const end = event.end ? " end" : "";
-  switch (name) {
-    case "HEAD":
-    case "TRAILERS":
-    case "INFORMATIONAL":
-      return `${name} ${id}${name === "HEAD" ? end : ""}${printHead(event.head!)}`;
-    case "DATA":
-      return `DATA ${id}${end} ${printBytes(event.bytes)}`;
-    case "RESET": {
-      const marks = `${flags & 1 ? " peer" : ""}${flags & 2 ? " unprocessed" : ""}`;
-      return `RESET ${id} ${ERROR_CODES[code]}${marks}`;
-    }
-    case "CREDIT":
-      return event.stream === NONE ? "CREDIT" : `CREDIT ${id}`;
-    case "GOAWAY":
-      return `GOAWAY ${ERROR_CODES[code]} last=${event.last}`;
-    case "REFUSE":
-      return `REFUSE ${id} ${REASONS[code] ?? code}`;
-    case "FATAL":
-      return `FATAL ${ERROR_CODES[code]}`;
-    default:
-      return id === 0 ? name : `${name} ${id}`;
-  }
-}
-
-function printHead(head: HeadOutput): string {
-  const flags = HEAD_FLAGS.filter(([bit]) => (head.flags & bit) !== 0).map(([, word]) => ` ${word}`);
-  const length = head.contentLength < 0 ? "" : ` length=${head.contentLength}`;
-  const protocol = head.protocol === "" ? "" : ` protocol=${head.protocol}`;
-  let line = "";
-  if (head.method !== "") {
-    line = ` ${head.method}${head.path === "" ? "" : ` ${head.scheme}`} ${head.authority}${head.path === "" ? "" : ` ${head.path}`}`;
-  } else if (head.status !== 0) line = ` ${head.status}`;
-  const never = head.neverIndexed.length === 0 ? "" : ` never=${head.neverIndexed.join(",")}`;
-  const fields = head.fields.length === 0 ? "" : ` ${printFields(head.fields)}`;
-  return `${line}${protocol}${length}${flags.join("")}${never}${fields}`;
 }

@@ -4,7 +4,8 @@ import { once } from "node:events";
 import http2 from "node:http2";
 import net, { type AddressInfo } from "node:net";
 import { afterAll, afterEach, describe, expect, test } from "vitest";
-import { CLIENT, type H2Event, loadH2, SERVER } from "../../support/h2.ts";
+import { CLIENT, loadH2, SERVER } from "../../support/h2.ts";
+import type { H2Event } from "../../support/h2-print.ts";
 import { echo, H2Pump } from "../../support/h2-pump.ts";
 
 const engine = await loadH2();

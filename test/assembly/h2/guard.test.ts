@@ -18,7 +18,8 @@ import {
   settings,
   windowUpdate,
 } from "../../support/frames.ts";
-import { CLIENT, type H2Connection, loadH2, printEvents, SERVER } from "../../support/h2.ts";
+import { CLIENT, type H2Connection, loadH2, SERVER } from "../../support/h2.ts";
+import { printEvents } from "../../support/h2-print.ts";
 
 const engine = await loadH2();
 const base = engine.exports.poolUsedBytes();

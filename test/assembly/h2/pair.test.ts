@@ -4,7 +4,8 @@
 import fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
 import type { Fields } from "../../support/frames.ts";
-import { CLIENT, type H2Connection, type H2Event, loadH2, SERVER } from "../../support/h2.ts";
+import { CLIENT, type H2Connection, loadH2, SERVER } from "../../support/h2.ts";
+import type { H2Event } from "../../support/h2-print.ts";
 
 const engine = await loadH2();
 const base = engine.exports.poolUsedBytes();

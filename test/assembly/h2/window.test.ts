@@ -3,7 +3,8 @@
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
 import { data, END_HEADERS, END_STREAM, headers, resetStream, settings, windowUpdate } from "../../support/frames.ts";
-import { type H2Connection, loadH2, printEvents, SERVER } from "../../support/h2.ts";
+import { type H2Connection, loadH2, SERVER } from "../../support/h2.ts";
+import { printEvents } from "../../support/h2-print.ts";
 
 const engine = await loadH2();
 const base = engine.exports.poolUsedBytes();
