@@ -73,7 +73,8 @@ export interface WorkerReport {
 
 export type FromWorker =
   | { readonly type: "started" }
-  | { readonly type: "listening" }
+  /** Answers `listen` and `closeListeners`: so many listening sockets are open now. */
+  | { readonly type: "listening"; readonly count: number }
   /** `problem` 0: in force; else the engine's code, and the former program stays. */
   | { readonly type: "applied"; readonly sequence: number; readonly problem: number }
   | { readonly type: "beat"; readonly report: WorkerReport }

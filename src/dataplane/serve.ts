@@ -40,7 +40,7 @@ class Service {
   readonly #pump: Pump;
   readonly #upstreams = new Upstreams(systemLookup, () => performance.now());
   readonly #logs: LogBatch;
-  readonly #listeners: Listener[] = [];
+  #listeners: readonly Listener[] = [];
   #acceptFailures = 0;
   #toldMs = Number.NEGATIVE_INFINITY;
   #isDraining = false;
@@ -90,7 +90,7 @@ class Service {
         this.#pump.schedule();
         return;
       case "closeListeners":
-        for (const listener of this.#listeners) if (message.kinds.includes(listener.kind)) listener.stop();
+        this.#closeListeners(message.kinds);
         return;
       case "trap":
         this.#engine.trap();
@@ -105,8 +105,15 @@ class Service {
   /** A rejection here (a descriptor that is none) is a bug and ends the worker. */
   async #listen(offers: readonly ListenerOffer[]): Promise<void> {
     const failed = (failure: AcceptFailure) => this.#acceptFailed(failure);
-    this.#listeners.push(...(await Promise.all(offers.map((offer) => startListener(offer, this.#pump, failed)))));
-    this.#say({ type: "listening" });
+    const opened = await Promise.all(offers.map((offer) => startListener(offer, this.#pump, failed)));
+    this.#listeners = [...this.#listeners, ...opened];
+    this.#say({ type: "listening", count: this.#listeners.length });
+  }
+
+  #closeListeners(kinds: readonly number[]): void {
+    for (const listener of this.#listeners) if (kinds.includes(listener.kind)) listener.stop();
+    this.#listeners = this.#listeners.filter(({ kind }) => !kinds.includes(kind));
+    this.#say({ type: "listening", count: this.#listeners.length });
   }
 
   #load(program: Program): void {

@@ -211,7 +211,7 @@ export class Supervisor {
         if (!this.#isDraining) this.#offer(seat);
         break;
       case "listening":
-        seat.isListening = true;
+        seat.isListening = message.count > 0;
         break;
       case "applied":
         seat.applied = message.sequence;
