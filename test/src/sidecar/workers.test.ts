@@ -130,7 +130,7 @@ test("limits admit exactly as many after a worker was killed", async () => {
   supervisor.tell(0, { type: "trap" });
   await Promise.all(doomed);
   await expect.poll(() => supervisor.restarts).toBe(1);
-  await expect.poll(() => supervisor.listeningCount).toBe(2);
+  await expect.poll(() => supervisor.listeningCount).toBe(1);
   await expect.poll(inflight).toBe(0);
   const later = Array.from({ length: 9 }, ask);
   await expect.poll(inflight).toBe(4);
