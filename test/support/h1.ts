@@ -162,7 +162,7 @@ export type Event =
   | { readonly kind: "trailers"; readonly stream: number; readonly fields: readonly Field[] }
   | { readonly kind: "end"; readonly stream: number }
   | { readonly kind: "reset"; readonly stream: number; readonly code: number; readonly flags: number }
-  | { readonly kind: "refuse"; readonly stream: number; readonly code: number }
+  | { readonly kind: "refuse"; readonly stream: number; readonly code: number; readonly head: Head }
   | { readonly kind: "fatal"; readonly stream: number; readonly code: number }
   | { readonly kind: "blocked" };
 
@@ -294,7 +294,7 @@ export class H1 {
       case codes.EVENT_RESET:
         return { kind: "reset", stream, code: e.event(4), flags: e.event(5) };
       case codes.EVENT_REFUSE:
-        return { kind: "refuse", stream, code: e.event(4) };
+        return { kind: "refuse", stream, code: e.event(4), head: this.readHead(e.event(1)) };
       case codes.EVENT_FATAL:
         return { kind: "fatal", stream, code: e.event(4) };
       case codes.EVENT_BLOCKED:

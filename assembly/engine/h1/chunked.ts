@@ -26,12 +26,13 @@ import { inputEnd, inputPtr, setDataEvent, setHeadEvent, setInputPtr, setStreamE
 import { HEAD_COUNT, startHead } from "../http/head.ts";
 import { isHexByte, isTokenByte, isValueByte } from "../http/syntax.ts";
 import { C_PARTIAL, C_PARTIAL_BYTES } from "../tables/connections.ts";
-import { S_BODY_BYTES, STREAM_RECEIVED_END, setStreamFlag } from "../tables/streams.ts";
+import { S_BODY_BYTES } from "../tables/streams.ts";
 import { fail, failExhausted } from "./failure.ts";
 import { parseFields } from "./fields.ts";
 import { PARSE_BAD, PARSE_DONE, PARSE_MORE, parseEnd, parseReason } from "./first-line.ts";
 import { startFraming } from "./framing.ts";
 import { finishGather, GATHER_EXHAUSTED, GATHER_FULL, GATHER_MORE, gather } from "./gather.ts";
+import { finishReceiving } from "./lifecycle.ts";
 import {
   clearH1,
   H_EXTENSION_BYTES,
@@ -48,7 +49,6 @@ import {
   STATE_CHUNK_LF,
   STATE_CHUNK_SIZE,
   STATE_CHUNK_START,
-  STATE_DONE,
   STATE_EXTENSION_END,
   STATE_EXTENSION_ESCAPE,
   STATE_EXTENSION_NAME,
@@ -130,8 +130,7 @@ function receiveChunkData(connection: u32): i32 {
   else if (inputEnd - next >= 8 ? (load<u64>(next) & SEVEN_BYTES) == LAST_CHUNK : isLastChunk(next, inputEnd)) {
     next += 7;
     isEnd = true;
-    setState(connection, STATE_DONE);
-    setStreamFlag(stream, STREAM_RECEIVED_END);
+    finishReceiving(connection, stream, next);
   } else setState(connection, STATE_CHUNK_DATA_CR);
   clearH1(connection, H1_EXPECTS);
   store<u64>(stream, load<u64>(stream, S_BODY_BYTES) + taken, S_BODY_BYTES);
@@ -216,8 +215,7 @@ export function parseTrailers(connection: u32, ptr: u32, end: u32): i32 {
 function finishTrailers(connection: u32, result: i32): i32 {
   if (result == PARSE_BAD) return fail(connection, parseReason);
   const stream = load<u32>(connection, H_STREAM);
-  setState(connection, STATE_DONE);
-  setStreamFlag(stream, STREAM_RECEIVED_END);
+  finishReceiving(connection, stream, inputPtr);
   setStreamEvent(stream, 0, 0);
   if (load<u32>(SCRATCH_HEAD, HEAD_COUNT) == 0) return EVENT_END;
   setHeadEvent(stream, SCRATCH_HEAD, true);

@@ -10,6 +10,7 @@ import {
   GLITCH_BAD_MESSAGE,
   GLITCH_HEAD_LIMIT,
   H2_PROTOCOL_ERROR,
+  HEAD_REQUEST,
   REASON_HEADER_TOO_LARGE,
   REASON_RESOURCE_EXHAUSTED,
   REASON_UPSTREAM_PROTOCOL,
@@ -19,7 +20,7 @@ import {
 import { SCRATCH_HEAD } from "../../abi/engine-memory.ts";
 import { setHeadEvent, setStreamEvent } from "../http/event.ts";
 import { glitch } from "../http/glitch.ts";
-import { HEAD_METHOD_ID, HEAD_VERSION, METHOD_HEAD } from "../http/head.ts";
+import { HEAD_METHOD_ID, HEAD_VERSION, METHOD_HEAD, startHead } from "../http/head.ts";
 import { C_ROLE } from "../tables/connections.ts";
 import { requestAbort } from "../tables/control.ts";
 import { appendOutput } from "../tables/output.ts";
@@ -57,7 +58,8 @@ export function fail(connection: u32, reason: u32): i32 {
     setStreamEvent(stream, REASON_UPSTREAM_PROTOCOL, 0);
     return EVENT_FATAL;
   }
-  if (stream == 0) {
+  const isKnown = stream != 0;
+  if (!isKnown) {
     stream = createStream(connection, 0);
     if (stream == 0) return failExhausted(connection);
     store<u32>(connection, stream, H_STREAM);
@@ -71,6 +73,8 @@ export function fail(connection: u32, reason: u32): i32 {
     return EVENT_RESET;
   }
   setStreamFlag(stream, STREAM_RECEIVED_END);
+  // What was read of the head, for the log; nothing of it when the head was delivered before.
+  if (isKnown) startHead(SCRATCH_HEAD, HEAD_REQUEST);
   setHeadEvent(stream, SCRATCH_HEAD, true);
   setStreamEvent(stream, reason, 0);
   return EVENT_REFUSE;

@@ -5,6 +5,7 @@
 
 import { PROTOCOL_H1, ROLE_UPSTREAM } from "../../abi/engine-codes.ts";
 import { OUTPUT_HIGH_BYTES } from "../../abi/limits.ts";
+import { inputEnd } from "../http/event.ts";
 import { C_CODEC, C_OUT_BYTES, C_PROTOCOL, C_ROLE } from "../tables/connections.ts";
 import { requestAbort, requestClose } from "../tables/control.ts";
 import {
@@ -37,6 +38,7 @@ import {
   S_H1_SEND,
   SEND_TUNNEL,
   STATE_DISCARD,
+  STATE_DONE,
   STATE_START,
   STATE_TUNNEL,
   setH1,
@@ -85,6 +87,16 @@ export function releaseStreamH1(stream: u32): void {
     setH1(connection, H1_CLOSE);
     setState(connection, STATE_DISCARD);
   } else setState(connection, STATE_START);
+}
+
+/**
+ * The peer's message is complete, and ended before `next`. Bytes that a server sends behind its answer must not be taken
+ * for the answer to the next request, however soon that is opened: the connection is then not used again.
+ */
+export function finishReceiving(connection: u32, stream: u32, next: u32): void {
+  setState(connection, STATE_DONE);
+  setStreamFlag(stream, STREAM_RECEIVED_END);
+  if (next != inputEnd && load<u8>(connection, C_ROLE) == ROLE_UPSTREAM) setH1(connection, H1_CLOSE);
 }
 
 /** Whether another message may begin now: downstream the next request, upstream `openH1`. */

@@ -77,7 +77,7 @@ import {
   startFraming,
 } from "./framing.ts";
 import { finishGather, GATHER_EXHAUSTED, GATHER_FULL, GATHER_MORE, gather } from "./gather.ts";
-import { becomeTunnelH1 } from "./lifecycle.ts";
+import { becomeTunnelH1, finishReceiving } from "./lifecycle.ts";
 import {
   clearH1,
   dropPartial,
@@ -181,7 +181,10 @@ function receiveStart(connection: u32): i32 {
     if (inputPtr == inputEnd) return EVENT_NONE;
     // Bytes that nobody asked for: whatever they answer, it must not answer the next request.
     if (load<u32>(connection, H_STREAM) == 0) return fail(connection, REASON_UPSTREAM_PROTOCOL);
-  } else if (!skipEmptyLines(connection)) return fail(connection, REASON_BAD_REQUEST);
+  } else if (!skipEmptyLines(connection)) {
+    startHead(SCRATCH_HEAD, HEAD_REQUEST); // nothing of a head was read
+    return fail(connection, REASON_BAD_REQUEST);
+  }
   if (inputPtr == inputEnd) return EVENT_NONE;
   setState(connection, STATE_HEAD);
   clearH1(connection, H1_LINE_SEEN);
@@ -302,9 +305,9 @@ function deliverHead(connection: u32, stream: u32): i32 {
   } else if (bodyKind == BODY_UNTIL_CLOSE) {
     setH1(connection, H1_CLOSE);
     setState(connection, STATE_UNTIL_CLOSE);
-  } else if (bodyKind == BODY_TUNNEL && load<u8>(connection, C_ROLE) == ROLE_UPSTREAM) becomeTunnelH1(stream);
-  else setState(connection, STATE_DONE);
-  if (isEnd) setStreamFlag(stream, STREAM_RECEIVED_END);
+  } else if (isEnd) finishReceiving(connection, stream, inputPtr);
+  else if (load<u8>(connection, C_ROLE) == ROLE_UPSTREAM) becomeTunnelH1(stream);
+  else setState(connection, STATE_DONE); // CONNECT and Upgrade: what follows waits for our answer
   setHeadEvent(stream, SCRATCH_HEAD, isEnd);
   return EVENT_HEAD;
 }
@@ -318,10 +321,7 @@ function receiveLength(connection: u32): i32 {
   const isEnd = left == taken;
   store<u64>(connection, left - taken, H_REMAINING);
   store<i64>(stream, i64(left - taken), S_EXPECTED);
-  if (isEnd) {
-    setState(connection, STATE_DONE);
-    setStreamFlag(stream, STREAM_RECEIVED_END);
-  }
+  if (isEnd) finishReceiving(connection, stream, inputPtr + taken);
   return deliverData(connection, stream, taken, isEnd);
 }
 

@@ -71,6 +71,29 @@ test("bytes on an idle upstream connection are fatal", () => {
   expect(connection.isReusable).toBe(false);
 });
 
+test("bytes behind an answer never become the answer to the next request", () => {
+  const second = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
+  const first = [
+    "HTTP/1.1 204 No Content\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n",
+  ];
+  for (const answer of first) {
+    const [connection, stream] = request("GET");
+    let opened = -1;
+    const kinds: string[] = [];
+    connection.receive(answer + second, (event) => {
+      kinds.push(event.kind);
+      const isLast = event.kind === "trailers" || event.kind === "end" || ("end" in event && event.end);
+      if (!isLast || opened >= 0) return;
+      connection.release(stream); // as early as anybody could
+      opened = connection.open();
+    });
+    expect([answer, opened, kinds.filter((kind) => kind === "head").length]).toEqual([answer, 0, 1]);
+  }
+});
+
 test("the FIN of an idle connection says nothing, and ends it", () => {
   for (const role of ["upstream", "downstream"] as const) {
     const connection = connect(role);
@@ -306,4 +329,17 @@ test("without a free stream a request is answered by the codec itself", async ()
   const client = full.connect("downstream");
   expect(client.events(GET)).toEqual([{ kind: "fatal", stream: 0, code: REASON_RESOURCE_EXHAUSTED }]);
   expect(client.output()).toMatch(/^HTTP\/1.1 503 .*x-pillion-reason: resource-exhausted.*connection: close\r\n\r\n$/s);
+});
+
+test("a refusal carries what was read of its own head, and of no other", () => {
+  const refusedHead = (connection: Connection, bytes: string): unknown => {
+    const event = connection.events(bytes).at(-1);
+    return event?.kind === "refuse" ? [event.head.method, event.head.path, event.head.authority] : undefined;
+  };
+  ask("GET /secret HTTP/1.1\r\nHost: other\r\n\r\n");
+  expect(refusedHead(connect("downstream"), "\n")).toEqual(["", "", ""]);
+  expect(refusedHead(connect("downstream"), "GET /mine HTTP/1.1\r\nbad\r\n\r\n")).toEqual(["GET", "/mine", ""]);
+  const [connection] = ask("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+  ask("GET /secret HTTP/1.1\r\nHost: other\r\n\r\n");
+  expect(refusedHead(connection, "x")).toEqual(["", "", ""]);
 });
