@@ -55,7 +55,7 @@ function pathOf(rest: string): string {
 }
 
 function parseEtcd(text: string, rest: string, isTls: boolean): Parsed<MeshUrl> {
-  const match = /^\/\/(?:([^/@]*)@)?([^/]+)(\/.*)?$/s.exec(rest);
+  const match = /^\/\/(?:(.*)@)?([^/@]+)(\/[^@]*)?$/s.exec(rest);
   if (match === null) return refuse(withoutUser(text), "write etcd://host:2379/prefix");
   const [, userInfo, hosts = "", path = ""] = match;
   const endpoints: Address[] = [];
@@ -94,7 +94,7 @@ function decodeUserInfo(userInfo: string | undefined): readonly (string | undefi
 }
 
 function withoutUser(text: string): string {
-  return text.replace(/\/\/[^/@]*@/, "//…@");
+  return text.replace(/\/\/.*@/s, "//…@");
 }
 
 function refuse(text: string, problem: string): Parsed<never> {
