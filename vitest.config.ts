@@ -10,6 +10,8 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // A condition is waited for as long as a busy machine may need; nothing is judged by how fast it comes.
+    expect: { poll: { timeout: 15_000 } },
     reporters: ["default"],
   },
 });

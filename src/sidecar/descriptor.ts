@@ -4,7 +4,7 @@
 // worker ends. So each worker gets a duplicate of its own, and the main thread's stays open whatever becomes of them.
 
 import { closeSync } from "node:fs";
-import { assert } from "../base/index.ts";
+import { pillionError } from "../base/index.ts";
 
 /** F_DUPFD_CLOEXEC of Linux (fcntl.h: F_LINUX_SPECIFIC_BASE + 6), on every architecture. */
 const F_DUPFD_CLOEXEC = 1030;
@@ -13,13 +13,15 @@ const DESCRIPTOR_MIN = 3;
 
 let fcntl: ((descriptor: number, command: number, argument: number) => number) | undefined;
 
-/** A new descriptor for the same socket; whoever asked for it closes it. */
+/** A new descriptor for the same socket; whoever asked for it closes it. Throws when the process may have no more. */
 export function duplicateDescriptor(descriptor: number): number {
   fcntl ??= loadFcntl();
   const duplicate = fcntl(descriptor, F_DUPFD_CLOEXEC, DESCRIPTOR_MIN);
-  // EMFILE apart, only a wrong descriptor is refused; either way there is nothing to go on with.
-  assert(duplicate >= DESCRIPTOR_MIN, `descriptor ${descriptor} cannot be duplicated`);
-  return duplicate;
+  if (duplicate >= DESCRIPTOR_MIN) return duplicate;
+  throw pillionError("PILLION_LISTEN", {
+    address: `descriptor ${descriptor}`,
+    problem: "it cannot be duplicated: the process has as many open files as it may (ulimit -n)",
+  });
 }
 
 export function closeDescriptor(descriptor: number): void {

@@ -7,6 +7,7 @@ import { LISTENER_INBOUND, LISTENER_OUTBOUND, LISTENER_SERVICE } from "../../ass
 import { type Address, formatAddress } from "../base/index.ts";
 import type { ProcessConfig } from "../config/index.ts";
 import type { ListenerOffer } from "../dataplane/index.ts";
+import { closeDescriptor } from "./descriptor.ts";
 import { type ListeningSocket, openListening } from "./listening.ts";
 
 interface Port {
@@ -52,10 +53,18 @@ export class Ports {
     return Object.fromEntries(this.#ports.map(({ name, socket }) => [name, formatAddress(socket.address)]));
   }
 
-  /** Duplicates for one worker. */
+  /** Duplicates for one worker: all or none. */
   offer(): ListenerOffer[] {
-    const open = this.#ports.filter(({ isOpen }) => isOpen);
-    return open.map(({ kind, number, socket }) => ({ kind, number, descriptor: socket.duplicate() }));
+    const offers: ListenerOffer[] = [];
+    try {
+      for (const { kind, number, socket, isOpen } of this.#ports) {
+        if (isOpen) offers.push({ kind, number, descriptor: socket.duplicate() });
+      }
+      return offers;
+    } catch (error) {
+      for (const { descriptor } of offers) closeDescriptor(descriptor);
+      throw error;
+    }
   }
 
   /** Closes this thread's part of the sockets of one kind, or of all. */

@@ -26,6 +26,8 @@ const WATCH_MS = 250;
 /** "Started again within a second" (DESIGN §2), the thread's own start included. */
 const RESTART_BASE_MS = 20;
 const RESTART_MAX_MS = 800;
+/** When a worker could not be given its listening sockets. */
+const OFFER_AGAIN_MS = 500;
 /** A worker that lived this long did not die of how it starts. */
 const STABLE_MS = 10_000;
 
@@ -190,9 +192,16 @@ export class Supervisor {
     seat.phase = "starting";
     seat.startedMs = clock.nowMs();
     seat.heardMs = seat.startedMs;
-    const thread = startThread(seat.worker);
-    seat.thread = thread;
     let problem = "it exited";
+    let thread: Worker;
+    try {
+      thread = startThread(seat.worker);
+    } catch (error) {
+      // No thread can be made (memory, a limit on threads); the pause before the next try grows.
+      this.#ended(seat, messageOf(error));
+      return;
+    }
+    seat.thread = thread;
     thread.on("message", (message: FromWorker) => this.#hear(seat, message));
     thread.on("error", (error: unknown) => {
       problem = messageOf(error);
@@ -239,8 +248,17 @@ export class Supervisor {
   }
 
   #offer(seat: Seat): void {
-    const listeners = this.#options.offerListeners();
-    if (listeners.length > 0) this.#tell(seat, { type: "listen", listeners });
+    const { offerListeners, clock, log } = this.#options;
+    try {
+      const listeners = offerListeners();
+      if (listeners.length > 0) this.#tell(seat, { type: "listen", listeners });
+    } catch (error) {
+      // Out of descriptors: connections that end give some back.
+      log.error({ error, worker: seat.worker }, messageOf(error));
+      clock.after(OFFER_AGAIN_MS, () => {
+        if (seat.phase === "up" && !seat.isListening) this.#offer(seat);
+      });
+    }
   }
 
   #tell(seat: Seat, message: ToWorker): void {
