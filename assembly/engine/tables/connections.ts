@@ -18,6 +18,7 @@ export const C_ROLE: u32 = 3; // u8 ROLE_*
 export const C_PROTOCOL: u32 = 4; // u8 PROTOCOL_*
 export const C_LISTENER: u32 = 5; // u8 LISTENER_* (downstream)
 export const C_PEER_IS_PILLION: u32 = 6; // u8: SETTINGS 0xf0f1 = 1 was seen, or a registered sidecar
+export const C_OUT_BUSY: u32 = 7; // u8 turns for which output begins with a whole chunk
 export const C_FLAGS: u32 = 8; // u32 CONNECTION_*
 export const C_INSTANCE: u32 = 12; // u32 slot (upstream)
 export const C_OUT_HEAD: u32 = 16; // chunk list of output

@@ -1,8 +1,11 @@
 // Output of a connection: a list of chunks that JavaScript writes from where they lie.
 //
-//   chunk: ┌──────┬───────┬─────┬───────────────────────────────────┐
-//          │ next │ start │ end │ bytes … (CHUNK_BYTES - 12)        │
-//          └──────┴───────┴─────┴───────────────────────────────────┘
+//   chunk: ┌──────┬───────┬─────┬──────────┬────────────────────────┐
+//          │ next │ start │ end │ capacity │ bytes …                │
+//          └──────┴───────┴─────┴──────────┴────────────────────────┘
+//
+// A chunk has CHUNK_BYTES, but the first of a quiet connection only what is needed: a thousand connections that each
+// answer one small request in a turn then hold one megabyte and not sixteen.
 //
 // Bytes between `start` and `end` are unsent. The first C_OUT_IN_FLIGHT of them are being written: libuv refers to them
 // until `written` says otherwise, so a chunk is released only then. Appending behind them is allowed.
@@ -13,6 +16,7 @@ import { CHUNK_BYTES } from "../../abi/limits.ts";
 import { allocate, release } from "../../core/pool.ts";
 import {
   C_DIRTY_NEXT,
+  C_OUT_BUSY,
   C_OUT_BYTES,
   C_OUT_HEAD,
   C_OUT_TAIL,
@@ -26,18 +30,28 @@ import {
 export const CHUNK_NEXT: u32 = 0;
 export const CHUNK_START: u32 = 4; // offset from the chunk's address
 export const CHUNK_END: u32 = 8;
-export const CHUNK_HEADER_BYTES: u32 = 12;
-export const CHUNK_PAYLOAD_BYTES: u32 = CHUNK_BYTES - 12;
+export const CHUNK_CAPACITY: u32 = 12; // header included
+export const CHUNK_HEADER_BYTES: u32 = 16;
+export const CHUNK_PAYLOAD_BYTES: u32 = CHUNK_BYTES - 16;
+/** The smallest first chunk: a response head and a short body. */
+const FIRST_CHUNK_BYTES: u32 = 1024;
+/** So many turns a connection keeps to whole chunks after a small one was not enough. */
+const BUSY_TURNS: u8 = 32;
 
 // Per-instance state of this worker.
 let dirtyHead: u32 = 0;
 let dirtyTail: u32 = 0;
 let isExhausted: bool = false;
 
-/** Takes a fresh, empty chunk; 0 when the pool is exhausted. */
+/** Takes a fresh, empty chunk of CHUNK_BYTES; 0 when the pool is exhausted. */
 export function createChunk(): u32 {
-  const chunk = allocate(CHUNK_BYTES);
+  return createChunkOf(CHUNK_BYTES);
+}
+
+function createChunkOf(bytes: u32): u32 {
+  const chunk = allocate(bytes);
   if (chunk == 0) return 0;
+  store<u32>(chunk, bytes, CHUNK_CAPACITY);
   store<u32>(chunk, 0, CHUNK_NEXT);
   store<u32>(chunk, CHUNK_HEADER_BYTES, CHUNK_START);
   store<u32>(chunk, CHUNK_HEADER_BYTES, CHUNK_END);
@@ -49,7 +63,7 @@ export function appendOutput(connection: u32, ptr: u32, length: u32): void {
   let from = ptr;
   let left = length;
   while (left != 0) {
-    const room = outputRoom(connection);
+    const room = outputRoom(connection, left);
     if (room == 0) return;
     const part = min(room, left);
     memory.copy(outputCursor(connection), from, part);
@@ -60,13 +74,13 @@ export function appendOutput(connection: u32, ptr: u32, length: u32): void {
 }
 
 /**
- * A contiguous place of at least `length` bytes (at most 16,372) at the end of the output; 0 when the pool is exhausted.
+ * A contiguous place of at least `length` bytes (at most 16,368) at the end of the output; 0 when the pool is exhausted.
  * The caller writes there and calls `advanceOutput`. What is left of the chunk before is not used.
  */
 export function reserveOutput(connection: u32, length: u32): u32 {
   const tail = load<u32>(connection, C_OUT_TAIL);
-  if (tail != 0 && <u32>CHUNK_BYTES - load<u32>(tail, CHUNK_END) >= length) return tail + load<u32>(tail, CHUNK_END);
-  if (!addChunk(connection)) return 0;
+  if (tail != 0 && roomOf(tail) >= length) return tail + load<u32>(tail, CHUNK_END);
+  if (!addChunk(connection, length)) return 0;
   return outputCursor(connection);
 }
 
@@ -143,25 +157,40 @@ function outputCursor(connection: u32): u32 {
   return tail + load<u32>(tail, CHUNK_END);
 }
 
-function outputRoom(connection: u32): u32 {
-  const tail = load<u32>(connection, C_OUT_TAIL);
-  if (tail != 0) {
-    const room = <u32>CHUNK_BYTES - load<u32>(tail, CHUNK_END);
-    if (room != 0) return room;
-  }
-  return addChunk(connection) ? CHUNK_PAYLOAD_BYTES : 0;
+function roomOf(chunk: u32): u32 {
+  return load<u32>(chunk, CHUNK_CAPACITY) - load<u32>(chunk, CHUNK_END);
 }
 
-function addChunk(connection: u32): bool {
+function outputRoom(connection: u32, wanted: u32): u32 {
+  const tail = load<u32>(connection, C_OUT_TAIL);
+  if (tail != 0) {
+    const room = roomOf(tail);
+    if (room != 0) return room;
+  }
+  return addChunk(connection, wanted) ? roomOf(load<u32>(connection, C_OUT_TAIL)) : 0;
+}
+
+function addChunk(connection: u32, wanted: u32): bool {
   if (hasFlag(connection, CONNECTION_CLOSED)) return false;
-  const chunk = createChunk();
+  const tail = load<u32>(connection, C_OUT_TAIL);
+  const chunk = createChunkOf(tail == 0 ? firstChunkBytes(connection, wanted) : CHUNK_BYTES);
   if (chunk == 0) {
     isExhausted = true;
     return false;
   }
-  const tail = load<u32>(connection, C_OUT_TAIL);
+  if (tail != 0) store<u8>(connection, BUSY_TURNS, C_OUT_BUSY);
   if (tail != 0) store<u32>(tail, chunk, CHUNK_NEXT);
   else store<u32>(connection, chunk, C_OUT_HEAD);
   store<u32>(connection, chunk, C_OUT_TAIL);
   return true;
+}
+
+function firstChunkBytes(connection: u32, wanted: u32): u32 {
+  const busy = load<u8>(connection, C_OUT_BUSY);
+  if (busy != 0) {
+    store<u8>(connection, busy - 1, C_OUT_BUSY);
+    return CHUNK_BYTES;
+  }
+  if (wanted + CHUNK_HEADER_BYTES <= FIRST_CHUNK_BYTES) return FIRST_CHUNK_BYTES;
+  return wanted + CHUNK_HEADER_BYTES <= FIRST_CHUNK_BYTES * 4 ? FIRST_CHUNK_BYTES * 4 : CHUNK_BYTES;
 }
