@@ -65,6 +65,8 @@ export class Pump {
   /** Legs whose connect failed within the walk under way. */
   readonly #stillborn: Leg[] = [];
   #isScheduled = false;
+  /** Writes that the kernel has not taken yet. */
+  #unflushed = 0;
   #timer: NodeJS.Timeout | undefined;
   /** When #timer fires; infinite without one. */
   #timerUs = Number.POSITIVE_INFINITY;
@@ -97,6 +99,11 @@ export class Pump {
     this.#attach(leg, new Socket(options as object));
     this.schedule();
     return true;
+  }
+
+  /** Whether the kernel has taken everything that was written. */
+  get isFlushed(): boolean {
+    return this.#unflushed === 0;
   }
 
   /** Asks for a turn once the sockets that are readable now have been read. */
@@ -240,7 +247,9 @@ export class Pump {
    * one to every write would cost a tick for each, and only slow readers need it.
    */
   #await(leg: Leg, socket: Socket, bytes: number): void {
+    this.#unflushed += 1;
     socket.write(NOTHING, (error) => {
+      this.#unflushed -= 1;
       if (leg.isOver || (error !== null && error !== undefined)) return;
       this.#engine.written(leg.handle, bytes, nowUs());
       this.schedule();

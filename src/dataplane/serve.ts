@@ -5,7 +5,8 @@
 
 import { lookup } from "node:dns";
 import type { MessagePort } from "node:worker_threads";
-import { GLITCHES_COUNT } from "../../assembly/abi/engine-codes.ts";
+import { GLITCHES_COUNT, ROLE_DOWNSTREAM } from "../../assembly/abi/engine-codes.ts";
+import { GOAWAY_GRACE_MS } from "../../assembly/abi/limits.ts";
 import { assertNever } from "../base/index.ts";
 import type { Engine } from "../wasm/index.ts";
 import { type AcceptFailure, type Listener, startListener } from "./listener.ts";
@@ -27,6 +28,9 @@ const PROTOCOLS = [0, 1, 2];
 /** Failing accepts are told once in this time: at the descriptor limit every turn brings one. */
 const TELL_AGAIN_MS = 1_000;
 
+/** Idle callers have this long to close after the last GOAWAY, which follows the first by GOAWAY_GRACE_MS. */
+const LAST_CALLERS_MS = GOAWAY_GRACE_MS + 500;
+
 type Port = Pick<MessagePort, "postMessage" | "on">;
 
 /** Serves until the thread ends. `wake` lets others ask for a turn (a freed limit). */
@@ -44,6 +48,8 @@ class Service {
   #acceptFailures = 0;
   #toldMs = Number.NEGATIVE_INFINITY;
   #isDraining = false;
+  /** Since when nothing is under way, while draining. */
+  #idleFromMs: number | undefined;
 
   constructor(engine: Engine, port: Port) {
     this.#engine = engine;
@@ -56,7 +62,7 @@ class Service {
       turned: () => this.#turned(),
     });
     port.on("message", (message: ToWorker) => this.#carryOut(message));
-    setInterval(() => this.#say({ type: "beat", report: this.#report() }), BEAT_MS);
+    setInterval(() => this.#beat(), BEAT_MS);
     this.#say({ type: "started" });
   }
 
@@ -131,9 +137,26 @@ class Service {
     this.#say({ type: "acceptFailed", problem });
   }
 
+  #beat(): void {
+    this.#say({ type: "beat", report: this.#report() });
+    if (this.#isDraining) this.#lookForEnd();
+  }
+
   #turned(): void {
     this.#logs.flush();
-    if (!this.#isDraining || this.#engine.exchangeCount() > 0) return;
+    if (this.#isDraining) this.#lookForEnd();
+  }
+
+  /** Whether draining is over: no exchange, every byte taken, and callers gone or told often enough. */
+  #lookForEnd(): void {
+    const nowMs = performance.now();
+    if (this.#engine.exchangeCount() > 0 || !this.#pump.isFlushed) {
+      this.#idleFromMs = undefined;
+      return;
+    }
+    this.#idleFromMs ??= nowMs;
+    const callers = PROTOCOLS.reduce((sum, code) => sum + this.#engine.connectionsBy(ROLE_DOWNSTREAM, code), 0);
+    if (callers > 0 && nowMs - this.#idleFromMs < LAST_CALLERS_MS) return;
     this.#isDraining = false;
     this.#say({ type: "drained" });
   }

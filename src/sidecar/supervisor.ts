@@ -8,6 +8,7 @@
 
 import type { Worker } from "node:worker_threads";
 import {
+  assertNever,
   type Backoff,
   type Clock,
   createBackoff,
@@ -53,6 +54,7 @@ interface Seat {
   thread: Worker | undefined;
   phase: "starting" | "up" | "gone";
   isListening: boolean;
+  isDrained: boolean;
   /** Sequence of the program that is in force there. */
   applied: number;
   startedMs: number;
@@ -124,6 +126,7 @@ export class Supervisor {
         thread: undefined,
         phase: "gone",
         isListening: false,
+        isDrained: false,
         applied: 0,
         startedMs: 0,
         heardMs: 0,
@@ -165,15 +168,8 @@ export class Supervisor {
   /** Takes nothing new; resolves when no worker has an exchange under way. */
   drain(): Promise<void> {
     this.#isDraining = true;
-    const drained = new Set<Seat>();
-    for (const seat of this.#seats) {
-      seat.thread?.on("message", (message: FromWorker) => {
-        if (message.type === "drained") drained.add(seat);
-        this.#changed();
-      });
-    }
     this.tellAll({ type: "drain" });
-    return this.#until(() => this.#seats.every((seat) => seat.phase === "gone" || drained.has(seat)));
+    return this.#until(() => this.#seats.every((seat) => seat.phase === "gone" || seat.isDrained));
   }
 
   /** Ends every worker at once. */
@@ -217,7 +213,8 @@ export class Supervisor {
         this.#tell(seat, { type: "accessLog", isOn: this.#isAccessLogOn });
         if (this.#program !== undefined) this.#tell(seat, { type: "program", program: this.#program });
         // Messages keep their order: the program is in force before the first accept.
-        if (!this.#isDraining) this.#offer(seat);
+        if (this.#isDraining) this.#tell(seat, { type: "drain" });
+        else this.#offer(seat);
         break;
       case "listening":
         seat.isListening = message.count > 0;
@@ -237,7 +234,10 @@ export class Supervisor {
         this.#options.log.warn({ worker: seat.worker, problem: message.problem }, "a connection could not be accepted");
         return;
       case "drained":
-        return;
+        seat.isDrained = true;
+        break;
+      default:
+        assertNever(message);
     }
     this.#changed();
   }
@@ -270,6 +270,7 @@ export class Supervisor {
     const { clock, log, clearWorker } = this.#options;
     seat.phase = "gone";
     seat.isListening = false;
+    seat.isDrained = false;
     seat.applied = 0;
     seat.thread = undefined;
     if (seat.report !== undefined) {
