@@ -9,7 +9,8 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { H1, type H1Exports } from "../../test/support/h1.ts";
+import { H1 } from "../../test/support/h1.ts";
+import type { H1Exports } from "../../test/support/h1-exports.ts";
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const output = join(root, "build/wasm/bench-h1.wasm");

@@ -2,8 +2,8 @@
 //
 //   ## name                 the case; `Probe: ID, ID` names Http11Probe cases that it covers
 //   ```request              upstream: what we ask first (makes the connection an upstream one)
-//   ```input                bytes of the peer: lines are joined, so CR LF is written \r\n; {a*9} is nine times "a"; a line
-//                           <FIN> at the end closes the peer's side
+//   ```input                bytes of the peer: lines are joined, so CR LF is written \r\n; {a*9} is nine times "a"; a
+//                           line <FIN> at the end closes the peer's side
 //   ```answer               downstream: what each complete request is answered with, then the stream is released
 //   ```events               what the codec says; adjacent data is joined
 //   ```output               what we write

@@ -2,9 +2,9 @@
 //
 //   chunk = 1*13HEXDIG *( ";" token [ "=" ( token / quoted-string ) ] ) CRLF data CRLF
 //
-// The size line is read byte by byte, so it may be cut anywhere. Extensions are checked against the grammar, without the
-// "bad whitespace" that §7.1.1 tolerates, counted and forgotten: never forwarded. A bare LF is refused everywhere; half
-// of all smuggling through chunks begins with one.
+// The size line is read byte by byte, so it may be cut anywhere. Extensions are checked against the grammar, without
+// the "bad whitespace" that §7.1.1 tolerates, counted and forgotten: never forwarded. A bare LF is refused everywhere;
+// half of all smuggling through chunks begins with one.
 
 import {
   EVENT_DATA,

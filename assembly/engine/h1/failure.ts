@@ -1,7 +1,7 @@
 // Messages that are refused, and the little that the codec says of itself when the engine has no room for a stream.
 //
-// After a refusal nothing of the connection is believed any more: the rest is read and dropped, so that the answer is not
-// lost to a reset, and the connection closes (RFC 9112 §9.6, §11.2).
+// After a refusal nothing of the connection is believed any more: the rest is read and dropped, so that the answer is
+// not lost to a reset, and the connection closes (RFC 9112 §9.6, §11.2).
 
 import {
   EVENT_FATAL,

@@ -1,8 +1,8 @@
 // The field lines of a head or a trailer section (RFC 9112 §5): `name ":" OWS value OWS CRLF`, up to the empty line.
 //
 // A head that lies wholly in the input is read where it lies: fields point into it, names are folded to lower case in
-// place. Names and values are walked sixteen bytes at a time. Obsolete folding, a space before the colon, an empty name,
-// bare CR or LF and controls are refused (§5.1, §5.2, §2.2): each has smuggled a message somewhere.
+// place. Names and values are walked sixteen bytes at a time. Obsolete folding, a space before the colon, an empty
+// name, bare CR or LF and controls are refused (§5.1, §5.2, §2.2): each has smuggled a message somewhere.
 //
 // Limits are looked at before the byte that ends the excess, so that a refusal does not depend on how bytes were cut.
 
@@ -23,7 +23,7 @@ import { advance, PARSE_MORE, refuse } from "./first-line.ts";
 import { takeField } from "./framing.ts";
 
 // Registers of the parser.
-/** Decoded size of the fields so far (name + value + 32 each), what an earlier 1xx head of this message had included. */
+/** Decoded size of the fields so far (name + value + 32 each), earlier 1xx heads of this message included. */
 export let fieldBytes: u32 = 0;
 
 /**

@@ -1,4 +1,4 @@
-// What the known fields of one message mean together: where its body ends, whom it is for, whether the connection stays.
+// What the known fields of one message mean together: where its body ends, whom it is for, whether there is another.
 //
 // `startFraming` empties the registers, `takeField` is told every field, `finishRequest` and `finishResponse` judge the
 // whole. Whatever two readers could read differently is refused (RFC 9112 §6.3, §11.2; reliability.md §2.1): a length

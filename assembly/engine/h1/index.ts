@@ -11,8 +11,8 @@
 //
 // Rule 1: a connection has one stream at a time. After the end of a request the codec says EVENT_BLOCKED to further
 //         input until `releaseStreamH1`; then `isReusableH1` says whether it goes on, else the owner closes the socket.
-// Rule 2: the head of a CONNECT or Upgrade request has eventEnd = false. When the answer makes no tunnel, sendHeadH1 sets
-//         STREAM_RECEIVED_END by itself; no EVENT_END comes.
+// Rule 2: the head of a CONNECT or Upgrade request has eventEnd = false. When the answer makes no tunnel, sendHeadH1
+//         sets STREAM_RECEIVED_END by itself; no EVENT_END comes, and the connection closes.
 // Rule 3: EVENT_REFUSE may come for a stream whose head was delivered (a broken chunk): no response head was sent yet,
 //         so there can be an answer. When one was sent, EVENT_RESET comes instead and the socket is to be aborted.
 // Rule 4: `endH1` is called when all input before the FIN was taken.

@@ -90,8 +90,8 @@ export function releaseStreamH1(stream: u32): void {
 }
 
 /**
- * The peer's message is complete, and ended before `next`. Bytes that a server sends behind its answer must not be taken
- * for the answer to the next request, however soon that is opened: the connection is then not used again.
+ * The peer's message is complete, and ended before `next`. Bytes that a server sends behind its answer must not be
+ * taken for the answer to the next request, however soon that is opened: the connection is then not used again.
  */
 export function finishReceiving(connection: u32, stream: u32, next: u32): void {
   setState(connection, STATE_DONE);
@@ -146,8 +146,8 @@ export function resetH1(stream: u32, _code: u32): void {
 }
 
 /**
- * From here on bytes pass both ways as they are: after a 2xx to CONNECT or a 101 the codec does it by itself; a bare TCP
- * connection is opened and made one at once.
+ * From here on bytes pass both ways as they are: after a 2xx to CONNECT or a 101 the codec does it by itself; a bare
+ * TCP connection is opened and made one at once.
  */
 export function becomeTunnelH1(stream: u32): void {
   const connection = load<u32>(stream, S_CONNECTION);

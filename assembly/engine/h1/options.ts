@@ -1,7 +1,7 @@
 // Connection: what holds for this hop only (RFC 9110 §7.6.1).
 //
 // Known options become bits. Any other names a field that is to be dropped: from what the *sender* has put into its own
-// message, before we add anything, so that nobody can delete what we say. To name a field that frames or routes is refused.
+// message, before we add anything, so that nobody can delete what we say. To name one that frames or routes is refused.
 
 import { REASON_BAD_REQUEST, REASON_NONE } from "../../abi/engine-codes.ts";
 import { equalIgnoringCase } from "../../core/bytes.ts";

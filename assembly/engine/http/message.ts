@@ -43,7 +43,8 @@ const OPTIONS_ = <u32>memory.data<u8>([79, 80, 84, 73, 79, 78, 83]);
 const DELETE_ = <u32>memory.data<u8>([68, 69, 76, 69, 84, 69]);
 const PATCH_ = <u32>memory.data<u8>([80, 65, 84, 67, 72]);
 const TRACE_ = <u32>memory.data<u8>([84, 82, 65, 67, 69]);
-const GRPC = <u32>memory.data<u8>([97, 112, 112, 108, 105, 99, 97, 116, 105, 111, 110, 47, 103, 114, 112, 99]); // application/grpc
+/** application/grpc */
+const GRPC = <u32>memory.data<u8>([97, 112, 112, 108, 105, 99, 97, 116, 105, 111, 110, 47, 103, 114, 112, 99]);
 
 /** METHOD_* of a method's text; methods are case-sensitive (RFC 9110 §9.1). */
 export function methodIdOf(ptr: u32, length: u32): u32 {

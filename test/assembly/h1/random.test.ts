@@ -26,8 +26,8 @@ const tokenChars = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz";
 const token = (maxLength: number): fc.Arbitrary<string> =>
   fc.string({ unit: fc.constantFrom(...tokenChars), minLength: 1, maxLength });
 // Names that the codec gives a meaning are not random.
-const reserved =
-  /^(connection|host|te|upgrade|keep-alive|proxy-connection|http2-settings|cookie|expect|trailer|age|content.length|transfer.encoding)$/;
+const hop = "connection|te|upgrade|keep-alive|proxy-connection|http2-settings|transfer.encoding";
+const reserved = new RegExp(`^(${hop}|host|cookie|expect|trailer|content.length)$`);
 const name = fc.oneof(token(40), fc.constantFrom("accept", "x-request-id", "content-type", "user-agent"));
 const valueByte = fc.oneof(
   { weight: 9, arbitrary: fc.integer({ min: 33, max: 126 }) },
@@ -240,9 +240,10 @@ test("what Node's client reads of a response is what we sent", async () => {
 });
 
 test("mutations: no trap, and the same however they are cut", () => {
+  const chunks = '5;a="b"\r\nhello\r\n0\r\nX: y\r\n\r\n';
   const seeds = [
     "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhelloGET / HTTP/1.1\r\nHost: b\r\n\r\n",
-    'POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;a="b"\r\nhello\r\n0\r\nX: y\r\n\r\nGET / HTTP/1.0\r\n\r\n',
+    `POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}GET / HTTP/1.0\r\n\r\n`,
     "GET http://a/ HTTP/1.1\r\nHost: a\r\nConnection: upgrade, x\r\nUpgrade: websocket\r\nX: y\r\n\r\nframes",
     "HTTP/1.1 103 Early\r\nLink: a\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
   ];
