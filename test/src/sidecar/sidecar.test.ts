@@ -1,7 +1,7 @@
 // The composition root with the real engine and a registry in memory: ready, carrying, losing its app, going.
 
 import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import { request } from "undici";
 import { afterEach, expect, test } from "vitest";
 import { createLog } from "../../../src/base/index.ts";
@@ -168,16 +168,17 @@ test("draining: an answer that is read slowly is read to its end", async () => {
   const { port } = server.address() as AddressInfo;
   const sidecar = await start(createMemoryRegistry(web(`127.0.0.1:${port}`)), { outbound: anywhere, drain: "20s" });
   await expect.poll(() => sidecar.readiness().isReady).toBe(true);
-  const url = `http://${sidecar.readiness().ports.outbound}/`;
-  const { body } = await request(url, { headers: { host: "web" } });
-  sidecar.drain();
+  const client = connect(Number(sidecar.readiness().ports.outbound?.split(":").at(-1)), "127.0.0.1");
+  client.write("GET / HTTP/1.1\r\nhost: web\r\n\r\n");
   let read = 0;
-  for await (const part of body) {
+  for await (const part of client) {
+    sidecar.drain();
     read += part.length;
     // One part a turn of timers: the kernel's buffers on the way stay full until the very end.
     await new Promise((resolve) => setTimeout(resolve));
   }
-  expect(read).toBe(total);
+  // The body, and a head before it.
+  expect(read).toBeGreaterThan(total);
   expect(await sidecar.ended).toBe(true);
 });
 
