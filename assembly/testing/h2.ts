@@ -2,7 +2,7 @@
 
 import { PROTOCOL_H2 } from "../abi/engine-codes.ts";
 import { ANSWER_HEAD, PROXY_SCRATCH, READ_BUFFER } from "../abi/engine-memory.ts";
-import { createPool, poolUsedBytes } from "../core/pool.ts";
+import { allocate, createPool, poolUsedBytes, release } from "../core/pool.ts";
 import {
   canOpenH2,
   creditH2,
@@ -148,6 +148,7 @@ export function windowOf(record: u32, which: u32): i32 {
 
 export {
   addField,
+  allocate,
   canOpenH2,
   consumeOutput,
   createPool,
@@ -180,6 +181,7 @@ export {
   pingH2,
   poolUsedBytes,
   receiveH2,
+  release,
   releaseStreamH2,
   resetH2,
   sendableH2,

@@ -24,6 +24,7 @@ export interface HeadOutput extends Required<Omit<HeadInput, "flags">> {
 
 /** Exports of assembly/testing/h2.ts. */
 export interface H2Exports {
+  allocate(bytes: number): number;
   addField(head: number, id: number, name: number, nameBytes: number, value: number, valueBytes: number): number;
   canOpenH2(connection: number): number;
   connect(role: number, isPillion: boolean): number;
@@ -46,6 +47,7 @@ export interface H2Exports {
   pingH2(connection: number): void;
   poolUsedBytes(): number;
   receiveH2(connection: number): number;
+  release(block: number): void;
   releaseStreamH2(stream: number): void;
   resetH2(stream: number, code: number): void;
   sendableH2(stream: number): number;

@@ -90,10 +90,10 @@ function printHead(head: HeadOutput): string {
   const flags = HEAD_FLAGS.filter(([bit]) => (head.flags & bit) !== 0).map(([, word]) => ` ${word}`);
   const length = head.contentLength < 0 ? "" : ` length=${head.contentLength}`;
   const protocol = head.protocol === "" ? "" : ` protocol=${head.protocol}`;
-  let line = "";
-  if (head.method !== "") {
-    line = ` ${head.method}${head.path === "" ? "" : ` ${head.scheme}`} ${head.authority}${head.path === "" ? "" : ` ${head.path}`}`;
-  } else if (head.status !== 0) line = ` ${head.status}`;
+  const target = head.path === "" ? "" : ` ${head.path}`;
+  const scheme = head.path === "" ? "" : ` ${head.scheme}`;
+  const status = head.status === 0 ? "" : ` ${head.status}`;
+  const line = head.method === "" ? status : ` ${head.method}${scheme} ${head.authority}${target}`;
   const never = head.neverIndexed.length === 0 ? "" : ` never=${head.neverIndexed.join(",")}`;
   const fields = head.fields.length === 0 ? "" : ` ${printFields(head.fields)}`;
   return `${line}${protocol}${length}${flags.join("")}${never}${fields}`;

@@ -1,7 +1,7 @@
 // The engine's HTTP/2 codec for tests: connections that are fed bytes and say lines.
 //
-// An event and a frame are one line each, so that whole conversations can be compared as text. The bytes of an event are
-// read before the next call and the read buffer is poisoned afterwards: a pointer that outlives its promise shows.
+// An event and a frame are one line each, so that whole conversations can be compared as text. The bytes of an event
+// are read before the next call and the read buffer is poisoned afterwards: a pointer that outlives its promise shows.
 
 import { type Fields, type Frame, FramePrinter, FrameReader, PREFACE, settings } from "./frames.ts";
 import type { H2Exports, HeadInput, HeadOutput } from "./h2-exports.ts";
@@ -122,6 +122,10 @@ export class H2Connection {
   creditsAtOnce = true;
   /** Whether a stream is released when it is reset, as by a proxy. */
   releasesOnReset = true;
+  /** Called with each event before the next one is asked for. */
+  onEvent: (event: H2Event) => void = () => undefined;
+  /** How often input had to wait for the next turn. */
+  blocks = 0;
   readonly #reader: FrameReader;
   readonly #printer = new FramePrinter();
 
@@ -260,8 +264,14 @@ export class H2Connection {
     for (;;) {
       const name = EVENTS[this.engine.exports.receiveH2(this.address)]!;
       if (name === "NONE") break;
-      if (name === "BLOCKED") this.engine.exports.startTurnH2(this.address);
-      else events.push(this.#readEvent(name));
+      if (name === "BLOCKED") {
+        this.blocks += 1;
+        this.engine.exports.startTurnH2(this.address);
+        continue;
+      }
+      const event = this.#readEvent(name);
+      events.push(event);
+      this.onEvent(event);
     }
     const left = this.engine.exports.event(6);
     if (left !== 0) throw new Error(`${left} bytes of input were not taken`);

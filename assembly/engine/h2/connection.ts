@@ -65,8 +65,8 @@ export const PREFACE: u32 = <u32>(
 export const PREFACE_BYTES: u32 = 24;
 
 const CODEC_BYTES: u32 = 320;
-/** "pillion", in the upper bytes of our PINGs; the number of the PING below. */
-const PING_MARK: u64 = 0x70696c6c00000000;
+/** "pill" in the last four bytes of our PINGs; the number of the PING is in the first four. */
+const PING_MARK: u64 = 0x6c6c697000000000;
 
 /** Begins: C_ROLE, and C_PEER_IS_PILLION where that is known, are set. Queues preface, SETTINGS and WINDOW_UPDATE. */
 export function startH2(connection: u32): void {

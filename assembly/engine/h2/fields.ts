@@ -2,7 +2,7 @@
 //
 // Every block is decoded to its end, whatever is found in it, because HPACK's table is shared by all of them; only a
 // compression error or a decoded size beyond four times the limit (a bomb) ends the connection instead. Names known by
-// number are valid by that. A field that comes out of HPACK's table was checked in nobody's name, so it is checked again.
+// number are valid by that. A field out of HPACK's table may stem from a malformed message, so it is checked again.
 
 import {
   HEAD_REQUEST,
@@ -113,8 +113,18 @@ const HTTP: u32 = 0x70747468; // "http", little-endian
 const TRAILERS: u32 = <u32>memory.data<u8>([116, 114, 97, 105, 108, 101, 114, 115]);
 const CONTINUE: u32 = <u32>memory.data<u8>([49, 48, 48, 45, 99, 111, 110, 116, 105, 110, 117, 101]);
 
+// transfer_encoding, content_length
+const TRANSFER_UNDERSCORE: u32 = <u32>(
+  memory.data<u8>([116, 114, 97, 110, 115, 102, 101, 114, 95, 101, 110, 99, 111, 100, 105, 110, 103])
+);
+const LENGTH_UNDERSCORE: u32 = <u32>(
+  memory.data<u8>([99, 111, 110, 116, 101, 110, 116, 95, 108, 101, 110, 103, 116, 104])
+);
+
 /** With DECODED_TOO_LARGE: REASON_*. */
 export let refusal: u32 = REASON_NONE;
+/** With DECODED_BROKEN: HPACK_*. */
+export let brokenBy: i32 = 0;
 
 // Per-instance state of one decodeHead.
 let seen: u32 = 0;
@@ -137,7 +147,7 @@ export function decodeHead(connection: u32, kind: u32, ptr: u32, length: u32): i
   while (true) {
     const got = nextField();
     if (got == HPACK_END) break;
-    if (got < 0) return DECODED_BROKEN;
+    if (got < 0) return broken(got);
     bytes += fieldNameLen + fieldValueLen + 32;
     if (bytes > bytesMax) {
       if (bytes > <u32>HEAD_BYTES_MAX * BOMB_FACTOR) return DECODED_BOMB;
@@ -169,11 +179,16 @@ export function decodeNothing(connection: u32, ptr: u32, length: u32): i32 {
   while (true) {
     const got = nextField();
     if (got == HPACK_END) return DECODED_OK;
-    if (got < 0) return DECODED_BROKEN;
+    if (got < 0) return broken(got);
     bytes += fieldNameLen + fieldValueLen + 32;
     if (bytes > <u32>HEAD_BYTES_MAX * BOMB_FACTOR) return DECODED_BOMB;
     setTextArea(text, head + SCRATCH_HEAD_BYTES);
   }
+}
+
+function broken(by: i32): i32 {
+  brokenBy = by;
+  return DECODED_BROKEN;
 }
 
 function tooLarge(reason: u32): i32 {
@@ -340,6 +355,8 @@ function finishRequest(head: u32): i32 {
   const target: u32 = seen & ((1 << NAME_SCHEME) | (1 << NAME_PATH));
   if ((seen & (1 << NAME_METHOD)) == 0) return DECODED_MALFORMED;
   if (methodId == METHOD_CONNECT) {
+    // Its bytes are a tunnel's, so a length could only mislead (RFC 9110 §9.3.6).
+    if (load<i64>(head, HEAD_CONTENT_LENGTH) >= 0) return DECODED_MALFORMED;
     if ((seen & (1 << NAME_AUTHORITY)) == 0) return DECODED_MALFORMED;
     if ((seen & (1 << NAME_PROTOCOL)) != 0) setHeadFlag(head, HEAD_IS_EXTENDED_CONNECT);
     else return target == 0 && joinHost(head) ? DECODED_OK : DECODED_MALFORMED;
@@ -363,9 +380,12 @@ function joinHost(head: u32): bool {
   return isSameAuthority(authority, authorityBytes, host, hostBytes, load<u8>(head, HEAD_SCHEME) == 0 ? 80 : 443);
 }
 
-/** A field name: token characters, none in upper case (RFC 9113 §8.2.1). Pseudo-headers that we do not know fail too. */
+/** A field name: token characters, none in upper case (RFC 9113 §8.2.1); unknown pseudo-headers fail too. */
 function isName(ptr: u32, length: u32): bool {
   if (length == 0) return false;
+  // To servers that read CGI's variables these two frame a message, as their twins with a dash do.
+  if (length == 17 && equalBytes(ptr, TRANSFER_UNDERSCORE, 17)) return false;
+  if (length == 14 && equalBytes(ptr, LENGTH_UNDERSCORE, 14)) return false;
   for (let at = ptr; at < ptr + length; at += 1) {
     const byte = u32(load<u8>(at));
     if (!isTokenByte(byte) || byte - 65 < 26) return false;

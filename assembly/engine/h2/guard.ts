@@ -43,7 +43,7 @@ import {
 
 /** How much wider the budgets of a Pillion peer are. */
 const PEER_FACTOR: u32 = 16;
-/** Acknowledgements leave the queue at least this fast, whatever else waits in the output: a slow link, not a dead one. */
+/** Acknowledgements are taken to leave the queue at least this fast: a link may be slow without being dead. */
 const ACKS_PER_SECOND: u32 = 330;
 
 export function startGuard(connection: u32): void {
@@ -127,7 +127,7 @@ export function spendSmallData(connection: u32, stream: u32, length: u32): bool 
   return budget >= 0;
 }
 
-/** `bytes` of the outstanding ones were passed on: their share of the overhead is forgiven. Before they are subtracted. */
+/** `bytes` of S_OUTSTANDING, still counted in it, were passed on: their share of the overhead is forgiven. */
 export function repaySmallData(connection: u32, stream: u32, bytes: u32): void {
   const overhead = load<u32>(stream, S_OVERHEAD);
   const outstanding = load<u32>(stream, S_OUTSTANDING);
@@ -138,8 +138,7 @@ export function repaySmallData(connection: u32, stream: u32, bytes: u32): void {
 
 /** PRIORITY means nothing any more (RFC 9113 §5.3.2) and may still be sent. */
 export function spendPriority(connection: u32): bool {
-  const count = load<u32>(connection, H_PRIORITIES) + 1;
-  store<u32>(connection, count, H_PRIORITIES);
+  const count = countUp(connection, H_PRIORITIES);
   return (
     u64(count) <= u64(H2_PRIORITY_PER_STREAM) * (1 + (load<u32>(connection, H_LAST_ID) >> 1)) * factorOf(connection)
   );
@@ -147,8 +146,7 @@ export function spendPriority(connection: u32): bool {
 
 /** WINDOW_UPDATE: earned by streams and by DATA that we sent. */
 export function spendWindowUpdate(connection: u32): bool {
-  const count = load<u32>(connection, H_WINDOW_UPDATES) + 1;
-  store<u32>(connection, count, H_WINDOW_UPDATES);
+  const count = countUp(connection, H_WINDOW_UPDATES);
   const streams = u64((load<u32>(connection, H_LAST_ID) + 1) >> 1);
   const earned = 2 * (streams + 10 * u64(load<u32>(connection, H_DATA_SENT)));
   return u64(count) <= (u64(H2_WINDOW_UPDATES_BASE) + earned) * factorOf(connection);
@@ -165,6 +163,14 @@ export function spendRefusal(connection: u32): bool {
 export function forgiveRefusal(connection: u32): void {
   const refused = load<u16>(connection, H_REFUSED);
   if (refused != 0) store<u16>(connection, refused - 1, H_REFUSED);
+}
+
+/** Adds one to a counter that stays at its largest value: a connection may live for billions of frames. */
+export function countUp(connection: u32, counter: u32): u32 {
+  const count = load<u32>(connection + counter);
+  if (count == u32.MAX_VALUE) return count;
+  store<u32>(connection + counter, count + 1);
+  return count + 1;
 }
 
 function widened(connection: u32, value: u32): u32 {

@@ -30,6 +30,7 @@ import {
   ROLE_DOWNSTREAM,
 } from "../../abi/engine-codes.ts";
 import { SCRATCH_HEAD } from "../../abi/engine-memory.ts";
+import { HPACK_NO_MEMORY } from "../../abi/hpack-codes.ts";
 import { H2_BLOCK_BYTES_MAX, H2_CONTINUATIONS_MAX, H2_LAST_STREAM_ID, INFORMATIONAL_MAX } from "../../abi/limits.ts";
 import { readU32 } from "../../core/bytes.ts";
 import { allocate, capacityOf, release } from "../../core/pool.ts";
@@ -42,6 +43,7 @@ import {
   HEAD_STATUS,
   METHOD_CONNECT,
   METHOD_HEAD,
+  METHOD_TRACE,
   setHeadFlag,
 } from "../http/head.ts";
 import { isBodyless } from "../http/message.ts";
@@ -62,6 +64,7 @@ import {
   setStreamFlag,
 } from "../tables/streams.ts";
 import {
+  brokenBy,
   DECODED_BOMB,
   DECODED_BROKEN,
   DECODED_MALFORMED,
@@ -73,7 +76,7 @@ import {
 } from "./fields.ts";
 import { sendReset } from "./frame.ts";
 import { countStream, forgiveRefusal, spendRefusal } from "./guard.ts";
-import { failConnection, goawayH2 } from "./shutdown.ts";
+import { failConnection, goawayH2, stopConnection } from "./shutdown.ts";
 import {
   CLOSED_BY_PEER,
   CLOSED_BY_US,
@@ -166,7 +169,7 @@ function keepFragment(connection: u32, ptr: u32, length: u32): i32 {
   const held = load<u32>(connection, H_BLOCK_BYTES);
   if (block == 0 || held + length > capacityOf(block)) {
     const larger = allocate(held + length);
-    if (larger == 0) return failConnection(connection, H2_INTERNAL_ERROR, GLITCH_HEAD_LIMIT);
+    if (larger == 0) return stopConnection(connection, H2_INTERNAL_ERROR);
     if (block != 0) {
       memory.copy(larger, block, held);
       release(block);
@@ -219,7 +222,10 @@ function receiveRequest(connection: u32, id: u32, flags: u32, ptr: u32, length: 
   if (verdict >= DECODED_BROKEN) return failBlock(connection, verdict);
   const isEnd = (flags & FLAG_END_STREAM) != 0;
   const expected = load<i64>(SCRATCH_HEAD, HEAD_CONTENT_LENGTH);
-  if (verdict == DECODED_MALFORMED || (flags & BLOCK_SELF_DEPENDENT) != 0 || (isEnd && expected > 0)) {
+  const methodId = load<u32>(SCRATCH_HEAD, HEAD_METHOD_ID);
+  // A length without data, and TRACE with some (RFC 9110 §9.3.8).
+  const isContrary = isEnd ? expected > 0 : methodId == METHOD_TRACE;
+  if (verdict == DECODED_MALFORMED || isContrary || (flags & BLOCK_SELF_DEPENDENT) != 0) {
     return failUnknown(connection, id, H2_PROTOCOL_ERROR, GLITCH_BAD_MESSAGE);
   }
   const stream = createStream(connection, id);
@@ -231,7 +237,6 @@ function receiveRequest(connection: u32, id: u32, flags: u32, ptr: u32, length: 
   forgiveRefusal(connection);
   store<i32>(stream, load<i32>(connection, H_PEER_STREAM_WINDOW), S_SEND_WINDOW);
   store<i32>(stream, load<i32>(connection, H_STREAM_WINDOW), S_RECEIVE_WINDOW);
-  const methodId = load<u32>(SCRATCH_HEAD, HEAD_METHOD_ID);
   let state = STREAM_RECEIVED_HEAD;
   if (methodId == METHOD_HEAD) state |= STREAM_REQUEST_IS_HEAD;
   if (methodId == METHOD_CONNECT) state |= STREAM_REQUEST_IS_CONNECT;
@@ -274,12 +279,15 @@ function receiveResponse(connection: u32, stream: u32, state: u32, flags: u32, p
     if (isEnd || status == 101 || count > <u32>INFORMATIONAL_MAX) {
       return failStream(connection, stream, H2_PROTOCOL_ERROR, GLITCH_BAD_MESSAGE);
     }
+    store<i64>(SCRATCH_HEAD, -1, HEAD_CONTENT_LENGTH);
     setHeadEvent(stream, SCRATCH_HEAD, false);
     return EVENT_INFORMATIONAL;
   }
+  const isTunnel = (state & STREAM_REQUEST_IS_CONNECT) != 0 && status < 300;
+  // A length says something about a HEAD's or a 304's representation; on 204 and in a tunnel it is void (RFC 9110 §8.6).
+  if (isTunnel || status == 204) store<i64>(SCRATCH_HEAD, -1, HEAD_CONTENT_LENGTH);
   let expected = load<i64>(SCRATCH_HEAD, HEAD_CONTENT_LENGTH);
-  if ((state & STREAM_REQUEST_IS_HEAD) != 0 || isBodyless(status)) expected = 0;
-  else if ((state & STREAM_REQUEST_IS_CONNECT) != 0 && status < 300) expected = -1;
+  if (!isTunnel && ((state & STREAM_REQUEST_IS_HEAD) != 0 || isBodyless(status))) expected = 0;
   if (isEnd && expected > 0) return failStream(connection, stream, H2_PROTOCOL_ERROR, GLITCH_BAD_MESSAGE);
   store<i64>(stream, expected, S_EXPECTED);
   if (!isEnd) setHeadFlag(SCRATCH_HEAD, HEAD_HAS_BODY);
@@ -344,5 +352,6 @@ function failHead(connection: u32, stream: u32, verdict: i32): i32 {
 
 function failBlock(connection: u32, verdict: i32): i32 {
   if (verdict == DECODED_BOMB) return failConnection(connection, H2_ENHANCE_YOUR_CALM, GLITCH_HEAD_LIMIT);
+  if (brokenBy == HPACK_NO_MEMORY) return stopConnection(connection, H2_INTERNAL_ERROR);
   return failConnection(connection, H2_COMPRESSION_ERROR, GLITCH_COMPRESSION);
 }

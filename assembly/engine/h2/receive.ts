@@ -11,7 +11,6 @@ import {
   EVENT_NONE,
   GLITCH_CONTINUATION,
   GLITCH_FRAME_SIZE,
-  GLITCH_OUTPUT,
   GLITCH_PREFACE,
   GLITCH_PRIORITY,
   GLITCH_PUSH,
@@ -32,7 +31,7 @@ import { continueData, skip, startData } from "./data.ts";
 import { spendPriority } from "./guard.ts";
 import { checkContinuation, receiveContinuation, receiveHeaders, releaseBlock } from "./headers.ts";
 import { receiveSettings } from "./settings.ts";
-import { failConnection, receiveGoaway, sweepStreams } from "./shutdown.ts";
+import { failConnection, receiveGoaway, stopConnection, sweepStreams } from "./shutdown.ts";
 import {
   FLAG_ACK,
   FRAME_CONTINUATION,
@@ -115,7 +114,7 @@ function receiveFrame(connection: u32): i32 {
   let payload = start + FRAME_HEADER_BYTES;
   if (held != 0 || inputEnd - start < FRAME_HEADER_BYTES) {
     const part = min(FRAME_HEADER_BYTES - held, inputEnd - start);
-    if (!gather(connection, held, part)) return failConnection(connection, H2_INTERNAL_ERROR, GLITCH_OUTPUT);
+    if (!gather(connection, held, part)) return stopConnection(connection, H2_INTERNAL_ERROR);
     if (held + part < FRAME_HEADER_BYTES) return EVENT_NONE;
     header = load<u32>(connection, C_PARTIAL);
     payload = inputPtr;
@@ -211,13 +210,13 @@ function gatherFrame(connection: u32, heldBefore: u32): i32 {
   let held = heldBefore;
   if (held < FRAME_HEADER_BYTES) {
     if (!gather(connection, 0, FRAME_HEADER_BYTES)) {
-      return failConnection(connection, H2_INTERNAL_ERROR, GLITCH_OUTPUT);
+      return stopConnection(connection, H2_INTERNAL_ERROR);
     }
     held = FRAME_HEADER_BYTES;
   }
   const length = readU24(load<u32>(connection, C_PARTIAL));
   const part = min(FRAME_HEADER_BYTES + length - held, inputEnd - inputPtr);
-  if (!gather(connection, held, part)) return failConnection(connection, H2_INTERNAL_ERROR, GLITCH_OUTPUT);
+  if (!gather(connection, held, part)) return stopConnection(connection, H2_INTERNAL_ERROR);
   if (held + part < FRAME_HEADER_BYTES + length) return EVENT_NONE;
   store<u32>(connection, 0, C_PARTIAL_BYTES);
   const header = load<u32>(connection, C_PARTIAL);

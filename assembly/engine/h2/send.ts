@@ -73,6 +73,7 @@ import {
   setStreamFlag,
 } from "../tables/streams.ts";
 import { writeFrameHeader } from "./frame.ts";
+import { countUp } from "./guard.ts";
 import {
   FLAG_END_HEADERS,
   FLAG_END_STREAM,
@@ -92,7 +93,7 @@ import {
 } from "./state.ts";
 import { resetH2 } from "./streams.ts";
 
-/** What one field may take besides its name and value, and what may be overwritten behind a block (hpack/encoder.ts). */
+/** What one field may take besides its text, and what may be overwritten behind a block (hpack/encoder.ts). */
 const FIELD_OVERHEAD: u32 = 12;
 const ENCODER_SLACK: u32 = 16;
 /** Pseudo-headers, content-length and te besides their text, and two table size updates. */
@@ -200,7 +201,7 @@ export function sendDataH2(stream: u32, ptr: u32, length: u32, end: bool): void 
 
 /** One DATA frame. 16 KiB is allowed by every peer (RFC 9113 §4.2), and long enough. */
 function sendFrame(connection: u32, id: u32, ptr: u32, length: u32, flags: u32): void {
-  store<u32>(connection, load<u32>(connection, H_DATA_SENT) + 1, H_DATA_SENT);
+  countUp(connection, H_DATA_SENT);
   const isSmall = length <= SMALL_BYTES;
   const at = reserveOutput(connection, isSmall ? FRAME_HEADER_BYTES + length : FRAME_HEADER_BYTES);
   if (at == 0) return;

@@ -1,8 +1,8 @@
 // SETTINGS (RFC 9113 §6.5, RFC 8441 §3), both ways.
 //
-// Ours are said once, at the start, and once more when the peer turns out to be Pillion (it may open more streams). They
-// are enforced from the moment they are sent: all of them only allow more than the defaults, but MAX_CONCURRENT_STREAMS,
-// whose excess is refused in a way that proves nothing was processed.
+// Ours are said once, at the start, and once more when the peer turns out to be Pillion (it may open more streams).
+// They are enforced from the moment they are sent: all of them only allow more than the defaults do, apart from
+// MAX_CONCURRENT_STREAMS, whose excess is refused in a way that proves nothing was processed.
 
 import {
   EVENT_CREDIT,

@@ -46,6 +46,11 @@ import {
 /** A connection error: counts `kind`, says GOAWAY(`code`) and takes no more input. */
 export function failConnection(connection: u32, code: u32, kind: u32): i32 {
   glitch(connection, kind);
+  return stopConnection(connection, code);
+}
+
+/** The same where the peer did nothing wrong: the pool is exhausted. */
+export function stopConnection(connection: u32, code: u32): i32 {
   sendGoaway(connection, highestAccepted(connection), code);
   setH2(connection, H2_DEAD);
   setFlag(connection, CONNECTION_DRAINING);
@@ -100,10 +105,12 @@ export function sweepStreams(connection: u32): i32 {
 }
 
 /**
- * The peer's FIN. A request that was whole may still be answered; every message cut short is an EVENT_RESET (CANCEL);
+ * The peer's FIN: nothing can be opened any more. A request that was whole may still be answered; every message cut short is an EVENT_RESET (CANCEL);
  * call until EVENT_NONE.
  */
 export function endH2(connection: u32): i32 {
+  setH2(connection, H2_GOAWAY_RECEIVED);
+  setFlag(connection, CONNECTION_DRAINING);
   for (let stream = load<u32>(connection, C_STREAMS); stream != 0; stream = load<u32>(stream, S_NEXT)) {
     if (hasStreamFlag(stream, STREAM_RESET | STREAM_RECEIVED_END)) continue;
     setStreamFlag(stream, STREAM_RESET | STREAM_RESET_BY_PEER);

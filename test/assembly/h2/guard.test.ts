@@ -313,3 +313,71 @@ describe("streams", () => {
     expect(engine.exports.outputTotal(connection.address)).toBeLessThan(2_000_000);
   });
 });
+
+describe("turns", () => {
+  test("a hundred frames, then the next connection", () => {
+    connection.receive(Buffer.concat(Array.from({ length: 100 }, () => ping())));
+    expect(connection.blocks).toBe(0);
+    connection.receive(Buffer.concat(Array.from({ length: 250 }, () => ping())));
+    expect(connection.blocks).toBe(2);
+  });
+
+  test("DATA that is worth its frame does not count", () => {
+    connection.receive(request(1, END_HEADERS));
+    connection.receive(Buffer.concat(Array.from({ length: 200 }, () => data(1, Buffer.alloc(1024)))));
+    expect(connection.blocks).toBe(0);
+    connection.receive(Buffer.concat(Array.from({ length: 150 }, () => data(1, Buffer.alloc(1023)))));
+    expect(connection.blocks).toBe(1);
+  });
+});
+
+describe("an exhausted pool", () => {
+  const blocks: number[] = [];
+  const exhaust = (): void => {
+    for (let size = 131072; size >= 256; size /= 2) {
+      for (let block = engine.exports.allocate(size); block !== 0; block = engine.exports.allocate(size)) {
+        blocks.push(block);
+      }
+    }
+  };
+  afterEach(() => {
+    for (const block of blocks.splice(0)) engine.exports.release(block);
+  });
+
+  test("ends a connection whose frame is cut, and nothing else", () => {
+    exhaust();
+    expect(printEvents(connection.receive(request(1)))).toHaveLength(1);
+    expect(printEvents(connection.receive(request(3).subarray(0, 20)))).toEqual(["FATAL INTERNAL_ERROR"]);
+  });
+
+  test("ends a connection whose block is in fragments", () => {
+    exhaust();
+    expect(printEvents(connection.receive(headers(1, get, END_STREAM)))).toEqual(["FATAL INTERNAL_ERROR"]);
+  });
+
+  test("loses what cannot be said, without a trap", () => {
+    connection.receive(request(1));
+    connection.output();
+    exhaust();
+    connection.respond(1, { status: 200 }, false);
+    connection.sendData(1, "x", true);
+    expect(connection.outputBytes()).toHaveLength(0);
+  });
+
+  test("withholds credit until something was released", () => {
+    connection.creditsAtOnce = false;
+    connection.receive(request(1, END_HEADERS));
+    exhaust();
+    const kept = blocks.splice(0, 2);
+    for (const block of kept) engine.exports.release(block);
+    for (let id = 1; id < 2 * 9; id += 2) {
+      if (id > 1) connection.receive(request(id, END_HEADERS));
+      for (let index = 0; index < 15; index += 1) connection.receive(data(id, Buffer.alloc(16384)));
+    }
+    expect(connection.output()).toEqual([]);
+    // More than half of the connection's window is owed; it is given when there is room and a stream goes.
+    for (const block of blocks.splice(0)) engine.exports.release(block);
+    connection.release(1);
+    expect(connection.output()).toEqual(["RST_STREAM 1 CANCEL", "WINDOW_UPDATE 0 2211840"]);
+  });
+});

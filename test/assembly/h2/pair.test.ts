@@ -1,5 +1,5 @@
-// Two of our codecs talk over a wire that cuts bytes wherever it likes: what one was told to send is what the other says
-// it received, whatever happens in between: back-pressure, resets, trailers, GOAWAY.
+// Two of our codecs talk over a wire that cuts bytes wherever it likes: what one was told to send is what the other
+// says it received, whatever happens in between: back-pressure, resets, trailers, GOAWAY.
 
 import fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
