@@ -8,11 +8,14 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { ICompactionRequest } from "etcd3";
 import { type Address, parseAddress, systemClock } from "../../src/base/index.ts";
 import { createEtcdClient, type EtcdClient } from "../../src/discovery/etcd/client.ts";
-import { TXN } from "../../src/discovery/etcd/rpc.ts";
+import { method, TXN } from "../../src/discovery/etcd/rpc.ts";
 import { closedAddress } from "./ports.ts";
 import { type Program, startProgram, waitUntil } from "./process.ts";
+
+const COMPACT = method<ICompactionRequest, object>("KV", "Compact");
 
 export interface EtcdFiles {
   readonly ca: string;
@@ -33,6 +36,8 @@ export interface Etcd extends AsyncDisposable {
   start(): Promise<void>;
   /** SIGKILL: nothing is flushed, nobody is told. */
   kill(): Promise<void>;
+  /** Throws away the history before `revision`. */
+  compact(revision: number): Promise<void>;
   /** Stops it from running at all, and lets it run again: a member that is there and never answers. */
   signal(signal: "SIGSTOP" | "SIGCONT"): void;
 }
@@ -88,6 +93,7 @@ export async function startEtcd(program: string, { tls }: EtcdOptions = {}): Pro
     },
     start,
     kill,
+    compact: async (revision) => void (await client.call(COMPACT, { revision, physical: true })),
     signal: (signal) => running?.signal(signal),
     async [Symbol.asyncDispose]() {
       client.close();

@@ -289,6 +289,7 @@ class EtcdRegistry implements Registry {
       watch.stop(messageOf(error));
     }
     this.#publish();
+    for (const range of this.#ranges()) if (range.isListed) range.listed.resolve();
   }
 
   async #listRounds(revision: number | undefined): Promise<void> {
@@ -309,7 +310,6 @@ class EtcdRegistry implements Registry {
         range.isListed = true;
         range.nextRevision = listing.revision + 1;
         this.#watch?.add(range);
-        range.listed.resolve();
       }
     }
   }

@@ -41,7 +41,8 @@ export const LEASE_REVOKE = method<ILeaseRevokeRequest, ILeaseRevokeResponse>("L
 export const LEASE_KEEP_ALIVE = method<ILeaseKeepAliveRequest, ILeaseKeepAliveResponse>("Lease", "LeaseKeepAlive");
 export const AUTHENTICATE = method<IAuthenticateRequest, IAuthenticateResponse>("Auth", "Authenticate");
 
-function method<Request, Response>(service: string, name: string): Method<Request, Response> {
+/** The procedure `service.name` of etcd's protocol. */
+export function method<Request, Response>(service: string, name: string): Method<Request, Response> {
   const definition = definitions[`etcdserverpb.${service}`];
   assert(definition !== undefined && !("format" in definition), `etcd3 brings no service ${service}`);
   const found = definition[name];
