@@ -54,8 +54,10 @@ export function admit(service: u32, counter: u32): i32 {
 /** Counts one out that `admit` let in; in the same worker. */
 export function leave(service: u32, counter: u32): void {
   assert(service < u32(SERVICES_MAX) && counter < u32(COUNTERS_COUNT));
-  const before = atomic.sub<u32>(ownCounts + service * SERVICE_COUNT_BYTES + counter * 4, 1);
-  assert(before > 0);
+  assert(ownCounts != 0); // `start` comes first
+  const own = ownCounts + service * SERVICE_COUNT_BYTES + counter * 4;
+  assert(load<u32>(own) > 0); // else: left twice, or in another worker than it entered
+  atomic.sub<u32>(own, 1);
   wakeOthers(service);
 }
 
@@ -75,6 +77,7 @@ export function countOf(service: u32, counter: u32): u32 {
 /** Asks to be woken once, when another worker leaves any limit of `service`. */
 export function waitForAdmission(service: u32): void {
   assert(service < u32(SERVICES_MAX));
+  assert(ownCounts != 0);
   atomic.or<u32>(WAITING + service * 4, 1 << workerIndex);
 }
 

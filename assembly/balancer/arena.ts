@@ -25,6 +25,7 @@ export function arenaUsed(): u32 {
 
 /** Takes `bytes`, rounded up to cache lines; 0 when no range is long enough. */
 export function acquireRange(bytes: u32): u32 {
+  assert(bytes > 0); // nothing would be the first free range itself
   const wanted = roundUp(bytes);
   let link: u32 = ARENA_FREE_OFFSET;
   let range = load<u32>(link);
@@ -44,6 +45,7 @@ export function acquireRange(bytes: u32): u32 {
 /** Gives back what `acquireRange(bytes)` returned. */
 export function releaseRange(ptr: u32, bytes: u32): void {
   let size = roundUp(bytes);
+  assert(bytes > 0);
   assert(ptr >= u32(ARENA) && ptr + size <= u32(ARENA_END));
   store<u32>(ARENA_USED_OFFSET, load<u32>(ARENA_USED_OFFSET) - size);
 

@@ -40,8 +40,9 @@ export function lookupBytes(policy: u32, length: u32): u32 {
   return 0;
 }
 
-/** Bytes that compiling needs besides, given back afterwards. */
+/** Bytes that compiling needs besides, given back afterwards; 0 when there is nothing to compile. */
 export function scratchBytes(policy: u32, count: u32, length: u32): u32 {
+  if (length == 0) return 0;
   if (policy == POLICY_WEIGHTED_ROUND_ROBIN) {
     return SEQUENCE_SCRATCH_BYTES + count * SEQUENCE_MEMBER_SCRATCH_BYTES;
   }
@@ -53,7 +54,7 @@ export function scratchBytes(policy: u32, count: u32, length: u32): u32 {
 
 /** Fills the lookup of a block whose header and members are in place. */
 export function compileLookup(block: u32, staged: u32, scratch: u32): void {
-  if (lookupLength(block) == 0) return;
+  assert(lookupLength(block) > 0);
   const policy = policyOf(block);
   if (policy == POLICY_WEIGHTED_ROUND_ROBIN) compileSequence(block, staged, scratch);
   else if (policy == POLICY_RING_HASH) compileRing(block, staged, scratch);

@@ -127,8 +127,8 @@ function compileBlock(): u32 {
 
   const block = acquireOrReclaim(size);
   if (block == 0) return 0;
-  const scratch = acquireOrReclaim(scratchSize);
-  if (scratch == 0) {
+  const scratch = scratchSize == 0 ? 0 : acquireOrReclaim(scratchSize);
+  if (scratch == 0 && scratchSize != 0) {
     releaseRange(block, size);
     return 0;
   }
@@ -144,8 +144,10 @@ function compileBlock(): u32 {
     store<u32>(member, load<u32>(staged));
     store<u32>(member, load<u32>(staged, STAGED_WEIGHT_OFFSET), MEMBER_WEIGHT_OFFSET);
   }
-  compileLookup(block, stagedPtr, scratch);
-  releaseRange(scratch, scratchSize);
+  if (scratch != 0) {
+    compileLookup(block, stagedPtr, scratch);
+    releaseRange(scratch, scratchSize);
+  }
   return block;
 }
 

@@ -118,6 +118,21 @@ describe("equal their twins", () => {
     );
   });
 
+  test("weighted-round-robin, over whole periods of small weights, where ties are many", () => {
+    const small = fc.array(fc.integer({ min: 0, max: 6 }), { minLength: 1, maxLength: SLOTS });
+    fc.assert(
+      fc.property(small, (weights) => {
+        fc.pre(weights.some((weight) => weight > 0));
+        const list = weights.map((weight, at) => ({ slot: at, weight, hash: 0 }));
+        const due = smoothSequence(list);
+        const steps = due.map((): Step => ({ type: "pick", pick: { hash: 0, skips: [], worker: 0 } }));
+        const found: number[] = [];
+        play("weighted-round-robin", [list, steps], (one) => found.push(one));
+        expect(found).toEqual(due);
+      }),
+    );
+  });
+
   test("ring-hash", () => {
     fc.assert(
       fc.property(story, (told) => {

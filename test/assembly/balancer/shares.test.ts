@@ -2,6 +2,7 @@
 
 import { beforeEach, describe, expect, test } from "vitest";
 import { POLICY_CODES, type PolicyName } from "../../../src/wasm/balancer.ts";
+import { mixHash } from "../../../src/wasm/hash.ts";
 import { candidatesOf, dueShares, type ModelMember, smoothSequence, smoothShares } from "../../models/balancer.ts";
 import { clearStates, countPicks, createFixture, equalMembers, pickOnce, publish } from "./fixture.ts";
 
@@ -173,6 +174,17 @@ describe("consistent hashing", () => {
       members.map((member) => ({ ...member, hash: member.hash ^ 0x5bd1e995 })),
     );
     expect(forward.filter((slot, key) => slot !== renamed[key]).length / forward.length).toBeGreaterThan(0.8);
+  });
+
+  test("ring-hash: a key that falls on a point belongs to that point", () => {
+    const members = equalMembers(4);
+    publish(main, SET, "ring-hash", members);
+    for (const { slot, hash } of members) {
+      for (let point = 0; point < 160; point += 1) {
+        const key = (mixHash(hash) + Math.imul(point, 0x9e3779b9)) | 0; // mixed once more, it is the point's place
+        expect(pickOnce(worker, SET, key)).toBe(slot);
+      }
+    }
   });
 
   test("ring-hash: a member that goes takes only its own keys along", () => {
