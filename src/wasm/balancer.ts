@@ -161,7 +161,7 @@ export class Balancer {
       code = this.#exports.commitSet();
     }
     if (code !== COMMIT_OK) {
-      const problem = `the balancer's arena is full (${this.#exports.arenaUsed()} bytes in use); set ${set} stays as it is`;
+      const problem = `the balancer's arena is full (${this.arenaUsed()} bytes in use); set ${set} stays as it is`;
       throw pillionError("PILLION_CONFIG_INVALID", { problem });
     }
   }

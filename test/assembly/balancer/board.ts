@@ -1,4 +1,4 @@
-// What the threads of threads.test.ts and their test share: tasks, reports, and a board of counters beside the balancer.
+// What threads.test.ts and its threads share: tasks, reports, and a board of counters beside the balancer.
 
 /** Words of the board. Per thread: progress. Per slot: whether it is published, and when it was last withdrawn. */
 export const BOARD_STOP = 0;
