@@ -32,7 +32,7 @@ import {
   ROLE_UPSTREAM,
 } from "../abi/engine-codes.ts";
 import { SOCKET_TIMEOUT } from "../abi/engine-records.ts";
-import { BACKLOG_BYTES_MAX, LINGER_TIMEOUT_MS, OUTPUT_LOW_BYTES } from "../abi/limits.ts";
+import { BACKLOG_BYTES_MAX, LINGER_TIMEOUT_MS, OUTPUT_CONTROL_BYTES_MAX, OUTPUT_LOW_BYTES } from "../abi/limits.ts";
 import { release } from "../core/pool.ts";
 import { endH1, receiveH1, startH1 } from "./h1/index.ts";
 import { endH2, receiveH2, startH2, startTurnH2 } from "./h2/index.ts";
@@ -62,7 +62,7 @@ import {
   receiveRequestEnd,
   refuseRequest,
 } from "./proxy/request.ts";
-import { awaitRequest } from "./proxy/downstream.ts";
+import { awaitHead, awaitRequest, isBetweenRequests } from "./proxy/downstream.ts";
 import { flushBlocked, flushStream } from "./proxy/flow.ts";
 import { loseConnection, loseStreams, loseUnprocessed, serveConnection } from "./proxy/loss.ts";
 import { CP_IS_READY, CP_PROGRESS, CP_WRITTEN, connectionReady, drainConnection, noteRefusedH2 } from "./proxy/upstream.ts";
@@ -75,12 +75,14 @@ import {
   C_PROTOCOL,
   C_ROLE,
   C_STREAM_COUNT,
+  C_STREAMS,
   CONNECTION_BACKLOG_FULL,
   CONNECTION_BLOCKED,
   CONNECTION_CLOSE_WANTED,
   CONNECTION_CLOSED,
   CONNECTION_DRAINING,
   CONNECTION_LINGER,
+  CONNECTION_OUTPUT_FULL,
   CONNECTION_PEER_ENDED,
   CONNECTION_SHUTDOWN_WANTED,
   clearFlag,
@@ -91,7 +93,7 @@ import {
 import { hasReady, lastReady, markReady, requestAbort, requestClose, takeReady } from "./tables/control.ts";
 import { CHUNK_END, CHUNK_NEXT, CHUNK_START, consumeOutput, markDirty } from "./tables/output.ts";
 import { appendBacklog } from "./tables/backlog.ts";
-import { S_CONNECTION } from "./tables/streams.ts";
+import { STREAM_TUNNEL, hasStreamFlag } from "./tables/streams.ts";
 import { armTimer, connectionTimer } from "./timers.ts";
 
 /** "PRI " as one little-endian word: no HTTP/1.1 method, so four bytes decide (RFC 9113 §3.4). */
@@ -101,6 +103,17 @@ const PRI_: u32 = 0x20495250;
 export function receiveBytes(connection: u32, ptr: u32, length: u32): void {
   store<u64>(connection, now, CP_PROGRESS);
   if (hasFlag(connection, CONNECTION_CLOSE_WANTED)) return; // lingering: read and forget
+  const isFresh = isBetweenRequests(connection);
+  takeBytes(connection, ptr, length);
+  if (isFresh && load<u32>(connection, C_STREAM_COUNT) == 0) awaitHead(connection);
+  if (load<u32>(connection, C_OUT_BYTES) > <u32>OUTPUT_CONTROL_BYTES_MAX) {
+    // The peer asks and does not listen to the answers (reliability.md §1.2, A29): it is not heard until it does.
+    setFlag(connection, CONNECTION_OUTPUT_FULL);
+    markDirty(connection);
+  }
+}
+
+function takeBytes(connection: u32, ptr: u32, length: u32): void {
   if (load<u8>(connection, C_PROTOCOL) == PROTOCOL_UNKNOWN) {
     if (!detectProtocol(connection, ptr, length)) return;
   } else if (load<u32>(connection, C_BACKLOG_BYTES) != 0 || hasFlag(connection, CONNECTION_BLOCKED)) {
@@ -148,7 +161,13 @@ export function receiveWritten(connection: u32, length: u32): void {
   store<u64>(connection, load<u64>(connection, CP_WRITTEN) + length, CP_WRITTEN);
   store<u64>(connection, now, CP_PROGRESS);
   consumeOutput(connection, length);
-  if (load<u32>(connection, C_OUT_BYTES) < <u32>OUTPUT_LOW_BYTES) flushBlocked(connection);
+  if (load<u32>(connection, C_OUT_BYTES) < <u32>OUTPUT_LOW_BYTES) {
+    if (hasFlag(connection, CONNECTION_OUTPUT_FULL)) {
+      clearFlag(connection, CONNECTION_OUTPUT_FULL);
+      markDirty(connection);
+    }
+    flushBlocked(connection);
+  }
   if (load<u32>(connection, C_OUT_BYTES) != 0 || hasFlag(connection, CONNECTION_CLOSE_WANTED | CONNECTION_SHUTDOWN_WANTED)) {
     markDirty(connection);
   }
@@ -351,8 +370,15 @@ function endInput(connection: u32): void {
     requestClose(connection);
     return;
   }
-  // HTTP/1.1: a client that half-closed still gets its answer; a tunnel goes on the other way.
-  if (load<u32>(connection, C_STREAM_COUNT) != 0) return;
+  const stream = load<u32>(connection, C_STREAMS);
+  if (stream != 0) {
+    // A tunnel goes on the other way. A client that says FIN while it waits for an answer is taken to have given up, as
+    // nginx, Envoy and Go take it: nearly every such FIN is a closed socket, and upstream should hear of it at once.
+    if (hasStreamFlag(stream, STREAM_TUNNEL) || load<u8>(connection, C_ROLE) == ROLE_UPSTREAM) return;
+    receiveDownstreamReset(stream);
+    requestAbort(connection);
+    return;
+  }
   if (load<u8>(connection, C_ROLE) == ROLE_UPSTREAM) drainConnection(connection);
   requestClose(connection);
 }

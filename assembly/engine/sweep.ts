@@ -31,6 +31,7 @@ import {
   CONNECTION_CLOSED,
   CONNECTION_CONNECTING,
   CONNECTION_LINGER,
+  CONNECTION_OUTPUT_FULL,
   CONNECTION_PAUSED,
   CONNECTION_PAUSE_TOLD,
   CONNECTION_PEER_ENDED,
@@ -124,7 +125,7 @@ function sweep(connection: u32): void {
 }
 
 function tellPause(connection: u32): void {
-  const isPaused = hasFlag(connection, CONNECTION_PAUSED | CONNECTION_BACKLOG_FULL);
+  const isPaused = hasFlag(connection, CONNECTION_PAUSED | CONNECTION_BACKLOG_FULL | CONNECTION_OUTPUT_FULL);
   if (isPaused == hasFlag(connection, CONNECTION_PAUSE_TOLD)) return;
   if (isPaused) setFlag(connection, CONNECTION_PAUSE_TOLD);
   else clearFlag(connection, CONNECTION_PAUSE_TOLD);
@@ -156,7 +157,7 @@ function closeFlushed(connection: u32): void {
   }
   if (hasFlag(connection, CONNECTION_SHUTDOWN_SENT)) return;
   setFlag(connection, CONNECTION_SHUTDOWN_SENT);
-  clearFlag(connection, CONNECTION_PAUSED | CONNECTION_BACKLOG_FULL);
+  clearFlag(connection, CONNECTION_PAUSED | CONNECTION_BACKLOG_FULL | CONNECTION_OUTPUT_FULL);
   tellPause(connection);
   addRecord(RECORD_SHUTDOWN, connection, 0, 0);
   armLinger(connection);

@@ -26,6 +26,7 @@ import {
   planPublication,
   publishStep,
   type SnapshotOptions,
+  settleSnapshot,
 } from "../../src/snapshot/index.ts";
 import { Balancer, type BalancerExports, instantiateBalancer } from "../../src/wasm/index.ts";
 import { projectRoot } from "./source.ts";
@@ -162,13 +163,18 @@ export class World {
     const next = compileSnapshot(parsed.documents, { revision: 1, ...options }, this.#allocation);
     const plan = planPublication(this.#snapshot, next);
     for (const step of plan.before) publishStep(this.balancer, step);
-    this.#module.bytes.set(next.bytes, this.engine.snapshotArea());
-    const code = this.engine.loadSnapshot(next.bytes.length, this.nowUs);
-    if (code !== 0) throw new Error(`snapshot refused: ${code}`);
+    this.#activate(next);
     for (const step of plan.after) publishStep(this.balancer, step);
-    this.#snapshot = next;
+    this.#snapshot = settleSnapshot(next);
+    if (this.#snapshot !== next) this.#activate(this.#snapshot);
     this.turn();
     return this;
+  }
+
+  #activate({ bytes }: CompiledSnapshot): void {
+    this.#module.bytes.set(bytes, this.engine.snapshotArea());
+    const code = this.engine.loadSnapshot(bytes.length, this.nowUs);
+    if (code !== 0) throw new Error(`snapshot refused: ${code}`);
   }
 
   /** `service/id` of a slot. */

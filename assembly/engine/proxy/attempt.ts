@@ -34,7 +34,7 @@ import {
   SERVICE_HTTP,
   SERVICE_HTTP2,
 } from "../../abi/policy.ts";
-import { ATTEMPTS_MAX } from "../../abi/limits.ts";
+import { ATTEMPTS_MAX, TUNNEL_IDLE_TIMEOUT_MS } from "../../abi/limits.ts";
 import { observeInstance, pick, releaseInstance } from "../balancer.ts";
 import { becomeTunnelH1, openH1 } from "../h1/index.ts";
 import { hasExtendedConnectH2, openH2 } from "../h2/index.ts";
@@ -340,8 +340,12 @@ export function attemptDeadline(exchange: u32): u64 {
 
 /** When the exchange has been silent for too long, µs; 0 = it may be silent for ever (gRPC, tunnels). */
 export function idleDeadline(exchange: u32): u64 {
-  const timeout = load<u32>(exchange + X_POLICY, POLICY_IDLE_TIMEOUT);
-  if (timeout >= <u32>POLICY_AUTO || hasX(exchange, EXCHANGE_IS_GRPC | EXCHANGE_IS_TUNNEL)) return 0;
+  let timeout = load<u32>(exchange + X_POLICY, POLICY_IDLE_TIMEOUT);
+  if (hasX(exchange, EXCHANGE_IS_TUNNEL)) {
+    if (!hasX(exchange, EXCHANGE_IS_CONNECT)) return 0; // a WebSocket has pings of its own
+    timeout = TUNNEL_IDLE_TIMEOUT_MS;
+  }
+  if (timeout >= <u32>POLICY_AUTO || hasX(exchange, EXCHANGE_IS_GRPC)) return 0;
   return load<u64>(exchange, X_ACTIVITY) + u64(timeout) * 1000;
 }
 

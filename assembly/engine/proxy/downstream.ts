@@ -18,6 +18,7 @@ import {
   HEAD_TIMEOUT_MS,
   WRITE_STALL_TIMEOUT_MS,
 } from "../../abi/limits.ts";
+import { PROXY_SCRATCH } from "../../abi/engine-memory.ts";
 import { closeAfterResponseH1 } from "../h1/index.ts";
 import { goawayH2 } from "../h2/index.ts";
 import { now } from "../http/event.ts";
@@ -35,6 +36,7 @@ import {
   C_STREAM_COUNT,
   CONNECTION_CLOSE_WANTED,
   CONNECTION_DRAINING,
+  CONNECTION_LINGER,
   PEER_BYTES_MAX,
   connectionIndex,
   createConnection,
@@ -42,12 +44,21 @@ import {
   setFlag,
 } from "../tables/connections.ts";
 import { requestAbort, requestClose } from "../tables/control.ts";
+import { appendOutput } from "../tables/output.ts";
 import { armTimer, connectionTimer } from "../timers.ts";
-import { CP_PROGRESS } from "./upstream.ts";
+import { appendText, beginText, textBytes } from "./text.ts";
+import { CP_PROGRESS, CP_WRITTEN } from "./upstream.ts";
 
 export const CP_LISTENER_SERVICE: u32 = C_PROXY + 36; // number of the `--listen`
 /** u64 µs: when the request head under way, or the wait for one, began. */
 export const CP_WAITING_SINCE: u32 = C_PROXY + 40;
+
+/** u64: what CP_WRITTEN was at the last check, plus one. Downstream only: upstream connections have pool links there. */
+const CP_WRITTEN_THEN: u32 = C_PROXY + 16;
+/** u32: how many checks in a row found output that did not move. */
+const CP_STALLED_CHECKS: u32 = C_PROXY + 24;
+/** A check each HEAD_TIMEOUT_MS while there is output: so many without progress make WRITE_STALL_TIMEOUT_MS. */
+const STALLED_CHECKS_MAX: u32 = WRITE_STALL_TIMEOUT_MS / HEAD_TIMEOUT_MS;
 
 /** A socket was accepted; 0 when the table is full. */
 export function acceptConnection(listener: u32, service: u32, peer: u32, peerBytes: u32): u32 {
@@ -66,6 +77,19 @@ export function acceptConnection(listener: u32, service: u32, peer: u32, peerByt
   return connection;
 }
 
+/** Whether the next byte of a downstream connection begins a request (or the connection itself). */
+export function isBetweenRequests(connection: u32): bool {
+  if (load<u8>(connection, C_ROLE) != ROLE_DOWNSTREAM || load<u32>(connection, C_STREAM_COUNT) != 0) return false;
+  return load<u32>(connection, C_PARTIAL_BYTES) + load<u32>(connection, C_BACKLOG_BYTES) == 0;
+}
+
+/** The first bytes of a head arrived and are not yet a whole one: the rest has HEAD_TIMEOUT_MS. */
+export function awaitHead(connection: u32): void {
+  if (load<u32>(connection, C_PARTIAL_BYTES) + load<u32>(connection, C_BACKLOG_BYTES) == 0) return;
+  store<u64>(connection, now, CP_WAITING_SINCE);
+  armTimer(connectionTimer(connectionIndex(connection)), now + u64(HEAD_TIMEOUT_MS) * 1000);
+}
+
 /** An exchange of this connection is over: it waits for the next. */
 export function awaitRequest(connection: u32): void {
   store<u64>(connection, now, CP_WAITING_SINCE);
@@ -80,12 +104,10 @@ export function checkDownstream(connection: u32): void {
   const progress = load<u64>(connection, CP_PROGRESS);
   let next: u64 = now + u64(HEAD_TIMEOUT_MS) * 1000;
   if (load<u32>(connection, C_OUT_BYTES) != 0) {
-    const stall = progress + u64(WRITE_STALL_TIMEOUT_MS) * 1000;
-    if (stall <= now) {
+    if (isStalled(connection)) {
       requestAbort(connection);
       return;
     }
-    next = min(next, stall);
   } else if (load<u32>(connection, C_STREAM_COUNT) == 0) {
     const isHeadUnderWay = load<u32>(connection, C_PARTIAL_BYTES) + load<u32>(connection, C_BACKLOG_BYTES) != 0;
     const isSilent = load<u8>(connection, C_PROTOCOL) == PROTOCOL_UNKNOWN;
@@ -93,13 +115,23 @@ export function checkDownstream(connection: u32): void {
     const since = isHeadUnderWay || isSilent ? load<u64>(connection, CP_WAITING_SINCE) : progress;
     const limit = since + u64(limitMs) * 1000;
     if (limit <= now) {
-      if (isHeadUnderWay) glitch(connection, GLITCH_SLOW_HEAD);
+      if (isHeadUnderWay) sayTooSlow(connection);
       closeIdle(connection);
       return;
     }
     next = isHeadUnderWay || isSilent ? limit : min(limit, now + u64(HEAD_TIMEOUT_MS) * 6000);
   }
   armTimer(connectionTimer(connectionIndex(connection)), next);
+}
+
+/** Whether the peer has taken none of our bytes for too long. */
+function isStalled(connection: u32): bool {
+  const written = load<u64>(connection, CP_WRITTEN) + 1;
+  const isSame = written == load<u64>(connection, CP_WRITTEN_THEN);
+  const checks = isSame ? load<u32>(connection, CP_STALLED_CHECKS) + 1 : 0;
+  store<u64>(connection, written, CP_WRITTEN_THEN);
+  store<u32>(connection, checks, CP_STALLED_CHECKS);
+  return checks >= STALLED_CHECKS_MAX;
 }
 
 /** Begins the end of a connection: no new requests after those under way. */
@@ -130,12 +162,18 @@ export function finishDrain(connection: u32): void {
   if (load<u32>(connection, C_STREAM_COUNT) == 0) requestClose(connection);
 }
 
+/** A request head did not arrive in time: 408 where it can be said (RFC 9110 §15.5.9). */
+function sayTooSlow(connection: u32): void {
+  glitch(connection, GLITCH_SLOW_HEAD);
+  if (load<u8>(connection, C_PROTOCOL) != PROTOCOL_H1) return;
+  beginText(PROXY_SCRATCH);
+  appendText("HTTP/1.1 408 Request Timeout\r\nx-pillion-reason: request-header-timeout\r\n");
+  appendText("content-length: 0\r\nconnection: close\r\n\r\n");
+  appendOutput(connection, PROXY_SCRATCH, textBytes());
+  setFlag(connection, CONNECTION_LINGER);
+}
+
 function closeIdle(connection: u32): void {
   if (load<u8>(connection, C_PROTOCOL) == PROTOCOL_H2) goawayH2(connection, H2_NO_ERROR, true);
   requestClose(connection);
-}
-
-/** Whether the connection speaks HTTP/1.1 and is between two requests. */
-export function isIdleH1(connection: u32): bool {
-  return load<u8>(connection, C_PROTOCOL) == PROTOCOL_H1 && load<u32>(connection, C_STREAM_COUNT) == 0;
 }

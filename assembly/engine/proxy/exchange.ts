@@ -45,7 +45,8 @@ export const X_LISTENER: u32 = 208; // u8 LISTENER_*
 export const X_SENT_MARK: u32 = 216; // u64: bytes queued on the upstream connection before this request's head
 export const X_GRPC_TIMEOUT: u32 = 224; // u32 ms, 0 = none given
 export const X_POLICY: u32 = 232; // copy, POLICY_BYTES
-export const X_END: u32 = 232 + POLICY_BYTES;
+export const X_PEER_BYTES: u32 = X_POLICY + POLICY_BYTES; // u8, then the client's address: its connection may be gone
+export const X_PEER: u32 = X_PEER_BYTES + 1; // up to 63 bytes
 
 export const STATE_FREE: u8 = 0;
 export const STATE_WAITING: u8 = 1; // backoff before the next attempt

@@ -51,6 +51,8 @@ import {
   X_HEAD,
   X_INSTANCE,
   X_LISTENER,
+  X_PEER,
+  X_PEER_BYTES,
   X_POLICY,
   X_REASON,
   X_RECEIVED,
@@ -134,8 +136,9 @@ export function logExchange(exchange: u32): void {
     at = writeText(entry, LOG_PATH_BYTES, at, load<u32>(head, HEAD_PATH), load<u32>(head, HEAD_PATH_BYTES));
     if (requestId != 0) {
       const length = u32(load<u16>(requestId, FIELD_VALUE_BYTES));
-      writeText(entry, LOG_REQUEST_ID_BYTES, at, load<u32>(requestId, FIELD_VALUE), min<u32>(length, 128));
+      at = writeText(entry, LOG_REQUEST_ID_BYTES, at, load<u32>(requestId, FIELD_VALUE), min<u32>(length, 128));
     }
+    writeText(entry, LOG_PEER_BYTES, at, exchange + X_PEER, load<u8>(exchange, X_PEER_BYTES));
   }
   used += (entryBytes(entry) + 7) & ~7;
 }

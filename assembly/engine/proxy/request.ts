@@ -93,6 +93,8 @@ import {
   X_HASH,
   X_HEAD,
   X_LISTENER,
+  X_PEER,
+  X_PEER_BYTES,
   X_POLICY,
   X_REASON,
   X_RECEIVED,
@@ -231,6 +233,9 @@ function openExchange(stream: u32, connection: u32, head: u32): u32 {
   store<u64>(exchange, now, X_ACTIVITY);
   store<u32>(exchange + X_POLICY, UNROUTED_METRICS, POLICY_METRICS);
   store<u32>(exchange + X_POLICY, POLICY_NO_TIMEOUT, POLICY_IDLE_TIMEOUT);
+  const peerBytes = load<u8>(connection, C_PEER_BYTES);
+  store<u8>(exchange, peerBytes, X_PEER_BYTES);
+  memory.copy(exchange + X_PEER, connection + C_PEER, peerBytes);
   clearSkips(exchange);
   if (head != 0) noteKind(exchange, head);
   return exchange;

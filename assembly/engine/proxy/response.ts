@@ -17,6 +17,7 @@ import { NAME_GRPC_STATUS, NAME_X_PILLION_UNPROCESSED } from "../../abi/field-na
 import {
   INSTANCE_FLAGS,
   INSTANCE_IS_SIDECAR,
+  POLICY_RETRY_GRPC,
   POLICY_RETRY_STATUS,
   POLICY_RETRY_STATUS_COUNT,
   POLICY_RETRY_WHEN,
@@ -83,7 +84,9 @@ export function receiveResponse(stream: u32, head: u32, end: bool): void {
   store<u64>(exchange, now, X_ACTIVITY);
   const status = u32(load<u16>(head, HEAD_STATUS));
   const isUnprocessed = takeMark(exchange, head);
-  if (isUnprocessed ? canRetry(exchange, true) : isRetriedStatus(exchange, status) && mayRetry(exchange)) {
+  noteGrpcStatus(exchange, head);
+  const isRetried = isRetriedStatus(exchange, status) || (end && isRetriedGrpc(exchange));
+  if (isUnprocessed ? canRetry(exchange, true) : isRetried && mayRetry(exchange)) {
     recordAttempt(exchange, isUnprocessed ? OUTCOME_REFUSED : OUTCOME_STATUS);
     leaveInstance(exchange, true);
     abandonUpstream(exchange, H2_CANCEL);
@@ -95,7 +98,6 @@ export function receiveResponse(stream: u32, head: u32, end: bool): void {
   store<u32>(exchange, u32(now - load<u64>(exchange, X_ATTEMPT_STARTED)), X_UPSTREAM_US);
   recordAttempt(exchange, OUTCOME_ANSWERED);
   dropKept(exchange + X_REQUEST);
-  noteGrpcStatus(exchange, head);
   if (load<u32>(exchange, X_EDITS) != 0) editResponse(head, load<u32>(exchange, X_EDITS));
   if (hasX(exchange, EXCHANGE_IS_UPGRADE | EXCHANGE_IS_CONNECT) && isSwitch(exchange, status)) {
     openTunnel(exchange, head);
@@ -216,6 +218,13 @@ function isRetriedStatus(exchange: u32, status: u32): bool {
   }
   if (status < 502 || status > 504 || !hasX(exchange, EXCHANGE_IS_IDEMPOTENT)) return false;
   return (load<u32>(policy, POLICY_RETRY_WHEN) & RETRY_IDEMPOTENT) != 0 && hasAttemptLeft(exchange);
+}
+
+/** A trailers-only answer with a grpc-status that the policy names. */
+function isRetriedGrpc(exchange: u32): bool {
+  const code = u32(load<u8>(exchange, X_GRPC_STATUS));
+  if (code > 31) return false;
+  return ((load<u32>(exchange + X_POLICY, POLICY_RETRY_GRPC) >> code) & 1) != 0 && hasAttemptLeft(exchange);
 }
 
 function noteGrpcStatus(exchange: u32, head: u32): void {

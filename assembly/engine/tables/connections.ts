@@ -60,6 +60,7 @@ export const CONNECTION_READY: u32 = 1024; // in the ready list: to be served ne
 export const CONNECTION_ABORT: u32 = 2048; // close with a reset, not after flushing
 export const CONNECTION_LINGER: u32 = 4096; // half-close first and discard input, so that the last answer arrives
 export const CONNECTION_BACKLOG_FULL: u32 = 8192; // reading is paused because of the backlog
+export const CONNECTION_OUTPUT_FULL: u32 = 32768; // reading is paused because the peer does not read
 export const CONNECTION_PAUSE_TOLD: u32 = 16384; // what JavaScript was last told about reading
 
 // Per-instance state of this worker: the free list is threaded through C_DIRTY_NEXT.

@@ -20,6 +20,8 @@ import {
   C_OUT_BYTES,
   C_OUT_HEAD,
   C_OUT_TAIL,
+  CONNECTION_ABORT,
+  CONNECTION_CLOSE_WANTED,
   CONNECTION_CLOSED,
   CONNECTION_DIRTY,
   clearFlag,
@@ -41,7 +43,6 @@ const BUSY_TURNS: u8 = 32;
 // Per-instance state of this worker.
 let dirtyHead: u32 = 0;
 let dirtyTail: u32 = 0;
-let isExhausted: bool = false;
 
 /** Takes a fresh, empty chunk of CHUNK_BYTES; 0 when the pool is exhausted. */
 export function createChunk(): u32 {
@@ -58,7 +59,7 @@ function createChunkOf(bytes: u32): u32 {
   return chunk;
 }
 
-/** Appends `length` bytes. When the pool runs out the connection is marked to be aborted: see takeExhausted. */
+/** Appends `length` bytes. When the pool runs out the connection is marked to be aborted. */
 export function appendOutput(connection: u32, ptr: u32, length: u32): void {
   let from = ptr;
   let left = length;
@@ -145,13 +146,6 @@ export function takeDirty(): u32 {
   return connection;
 }
 
-/** Whether the pool ran out since the last call: output of some connection is then incomplete. */
-export function takeExhausted(): bool {
-  const was = isExhausted;
-  isExhausted = false;
-  return was;
-}
-
 function outputCursor(connection: u32): u32 {
   const tail = load<u32>(connection, C_OUT_TAIL);
   return tail + load<u32>(tail, CHUNK_END);
@@ -175,7 +169,9 @@ function addChunk(connection: u32, wanted: u32): bool {
   const tail = load<u32>(connection, C_OUT_TAIL);
   const chunk = createChunkOf(tail == 0 ? firstChunkBytes(connection, wanted) : CHUNK_BYTES);
   if (chunk == 0) {
-    isExhausted = true;
+    // What is missing here cannot be made up for: the peer must not take the rest for the whole.
+    setFlag(connection, CONNECTION_CLOSE_WANTED | CONNECTION_ABORT);
+    markDirty(connection);
     return false;
   }
   if (tail != 0) store<u8>(connection, BUSY_TURNS, C_OUT_BUSY);

@@ -112,3 +112,40 @@ test("a slow client pauses the server, not the engine's memory", async () => {
   expect(server.isPaused).toBe(false);
   expect(world.engine.poolUsed()).toBeLessThan(held);
 });
+
+test("a head that does not arrive in time is answered 408, counted from its first byte", async () => {
+  const world = await createWorld(ONE);
+  const client = world.accept().send(GET);
+  upstream(world).send("HTTP/1.1 204 No Content\r\n\r\n");
+  client.text();
+  world.pass(30_000); // idle between two requests: nothing is late
+  client.send("GET /slow HTTP/1.1\r\nhost:");
+  world.pass(9_000);
+  client.send(" web\r\nx");
+  world.pass(900);
+  expect(client.text()).toBe("");
+  world.pass(200);
+  expect(client.text()).toMatch(/^HTTP\/1\.1 408 [^]*x-pillion-reason: request-header-timeout/);
+  world.pass(1_100);
+  expect(client.closedBy).toBeDefined();
+});
+
+test("a peer that takes none of our bytes for a minute is cut off", async () => {
+  const world = await createWorld(ONE);
+  const client = world.accept().send(GET);
+  client.isStalled = true;
+  upstream(world).send("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello");
+  world.pass(50_000);
+  expect(client.closedBy).toBeUndefined();
+  world.pass(25_000);
+  expect(client.closedBy).toBe("reset");
+  expect(world.engine.connectionCount()).toBe(0);
+});
+
+test("a client that closes while it waits has given up: the server hears of it in the same turn", async () => {
+  const world = await createWorld(ONE);
+  world.accept().send(GET).end();
+  expect(upstream(world).closedBy).toBeDefined();
+  expect(world.engine.exchangeCount()).toBe(0);
+  expect(world.engine.connectionCount()).toBe(0);
+});
