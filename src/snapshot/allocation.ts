@@ -3,10 +3,11 @@
 // Exchanges, connections, counters and metrics outlive a snapshot and know things by number only, so a number never
 // changes its meaning while somebody may hold it:
 //
-//   slot      one (service, id, address). The balancer gives it out and takes it back; gone from the documents, it stays
-//             taken until `releaseSlots`, so an instance that is back by then has its slot, counts and connections again.
+//   slot      one (service, id, address). The balancer gives it out and takes it back. Gone from the documents, it is
+//             leaving until `releaseSlots`: requests may still be under way to it (publication.ts).
 //   service   one (direction, name), for good: metric cells never go back, so no other service may inherit them.
-//   set       one (service, tags, policy). Taken again only when all others were, the longest gone first.
+//   set       one (service, tags, policy). Taken again only when all others were, the longest gone first, and never by
+//             the very next snapshot.
 //
 // The state of the main thread's one compiler; workers know only its results.
 
@@ -14,6 +15,7 @@ import { SERVICES_MAX, SETS_MAX } from "../../assembly/abi/balancer-table.ts";
 import { METRIC_SERVICES_MAX, PROCESS_CELLS, SERVICE_CELLS } from "../../assembly/abi/metrics.ts";
 import { assert } from "../base/index.ts";
 import type { Slot } from "../wasm/index.ts";
+import type { CompiledInstance } from "./compiled.ts";
 
 export type Direction = "outbound" | "inbound";
 
@@ -37,6 +39,8 @@ interface Holder extends Slot {
   readonly key: string;
   readonly service: string;
   readonly id: string;
+  /** As the snapshot that named it last described it. */
+  instance: CompiledInstance | undefined;
   round: number;
   isReleased: boolean;
 }
@@ -80,12 +84,25 @@ export class Allocation {
     if (holder === undefined) {
       const fresh = this.#source.acquireSlot(weight);
       if (fresh === undefined) return undefined;
-      holder = { ...fresh, key, service, id, round: this.#round, isReleased: false };
+      holder = { ...fresh, key, service, id, instance: undefined, round: this.#round, isReleased: false };
       this.#holders.set(key, holder);
       this.#slots[fresh.slot] = holder;
     }
     holder.round = this.#round;
     return { slot: holder.slot, generation: holder.generation };
+  }
+
+  /** Keeps what a snapshot says of the holder of a slot. */
+  describe(instance: CompiledInstance): void {
+    const holder = this.#slots[instance.slot];
+    assert(holder?.generation === instance.generation, "only a slot that was acquired is described");
+    holder.instance = instance;
+  }
+
+  /** Instances that the latest snapshot does not name, and whose slots were not given back yet. */
+  leaving(): CompiledInstance[] {
+    const gone = [...this.#holders.values()].filter(({ round }) => round !== this.#round);
+    return gone.flatMap(({ instance }) => (instance === undefined ? [] : [{ ...instance, isLeaving: true }]));
   }
 
   /** The index of a service; `undefined` when all are taken. */
@@ -109,7 +126,7 @@ export class Allocation {
     return id;
   }
 
-  /** Gives back the slots that the latest snapshot does not name; returns them. After its sets were published. */
+  /** Gives back the slots that the latest snapshot does not name; returns them. The last step of a publication. */
   releaseSlots(): number[] {
     const released: number[] = [];
     for (const holder of this.#holders.values()) {
@@ -141,7 +158,8 @@ export class Allocation {
     const [longestGone] = this.#sets;
     if (longestGone === undefined) return undefined;
     const [key, { id, round }] = longestGone;
-    if (round === this.#round) return undefined;
+    // The snapshot before this one may still be routed by.
+    if (round >= this.#round - 1) return undefined;
     this.#sets.delete(key);
     return id;
   }

@@ -88,8 +88,8 @@ export class Compilation {
       return undefined;
     }
     const written = protocol === "auto" ? "http" : protocol;
-    const flags = { isSidecar: false, isDraining: false, isApp: true, weight: 1 };
-    this.instances.push({ ...slot, service: index, id, address, protocol: written, ...flags });
+    const flags = { isSidecar: false, isDraining: false, isApp: true, isLeaving: false, weight: 1 };
+    this.#place({ ...slot, service: index, id, address, protocol: written, ...flags });
     const members = [{ slot: slot.slot, weight: 1, hash: hashText(id) }];
     const set = this.#acquireSet(JSON.stringify(["inbound", name]), { policy: "round-robin", service: index, members });
     return set === undefined ? undefined : { index, set };
@@ -102,6 +102,11 @@ export class Compilation {
 
   warn(document: string, message: string): void {
     this.warnings.push({ document, message });
+  }
+
+  #place(instance: CompiledInstance): void {
+    this.#allocation.describe(instance);
+    this.instances.push(instance);
   }
 
   #acquireSet(key: string, content: Omit<CompiledSet, "id">): number | undefined {
@@ -124,8 +129,8 @@ export class Compilation {
         break;
       }
       const protocol = instance.protocol ?? service.document.protocol;
-      const flags = { isSidecar, isDraining: state === "draining", isApp: false };
-      this.instances.push({ ...slot, service: service.index, id, address, protocol, ...flags, weight });
+      const flags = { isSidecar, isDraining: state === "draining", isApp: false, isLeaving: false };
+      this.#place({ ...slot, service: service.index, id, address, protocol, ...flags, weight });
       if (state === "ready") candidates.push({ member: { slot: slot.slot, weight, hash: hashText(id) }, tags });
     }
     // By slot: an order that does not change by itself, as the round robins want it.

@@ -4,15 +4,17 @@
 //   options  ──┼──► compile ─────┼─ sets, limits: for the balancer (publication.ts says in which order)
 //   allocation ┘                 └─ services, instances: numbers and names, for metrics, health checks, admin
 //
-// Total: whatever the documents say, there is a snapshot. What cannot be carried out is left out and listed in `issues`;
-// what is carried out otherwise than written, in `warnings`. No I/O, no clock, no randomness: the allocation is the only
-// thing that changes.
+// Whatever the documents say, there is a snapshot, unless it exceeds what an engine holds. What cannot be carried out is
+// left out and listed in `issues`; what is carried out otherwise than written, in `warnings`. No I/O, no clock, no
+// randomness: the allocation is the only thing that changes.
 
 import { COUNTER_CONNECTIONS, COUNTER_PENDING, COUNTER_REQUESTS } from "../../assembly/abi/balancer-codes.ts";
+import { SNAPSHOT_BYTES_MAX } from "../../assembly/abi/engine-memory.ts";
+import { pillionError } from "../base/index.ts";
 import type { Documents, Policy, Route } from "../config/index.ts";
 import { type Allocation, metricsOf } from "./allocation.ts";
 import { Compilation, type IndexedService, policyModelOf } from "./compilation.ts";
-import type { CompiledLimit, CompiledSnapshot, LocalApp, SnapshotOptions } from "./compiled.ts";
+import type { CompiledInstance, CompiledLimit, CompiledSnapshot, LocalApp, SnapshotOptions } from "./compiled.ts";
 import { encodeProgram } from "./encode-program.ts";
 import { lowerRoute, warnOfPolicy } from "./lower-route.ts";
 import type {
@@ -28,7 +30,10 @@ import { claimForServices, claimForVhost } from "./service-hosts.ts";
 /** The app is asked once more, and only when it cannot have seen the request: everything else its caller decides. */
 const INBOUND_RETRIES = 1;
 
-/** Compiles `documents`; numbers come from `allocation`, which remembers them for the next time. */
+/**
+ * Compiles `documents`; numbers come from `allocation`, which remembers them for the next time. Throws
+ * PILLION_CONFIG_INVALID when the result is more than an engine holds.
+ */
 export function compileSnapshot(
   documents: Documents,
   options: SnapshotOptions,
@@ -49,29 +54,39 @@ export function compileSnapshot(
     namespace,
   );
   const numbered = allocation.services();
-  return {
-    bytes: encodeProgram({
-      revision,
-      services: numbered.map(({ index, name, direction }): ServiceModel => {
-        return { name, direction, metrics: metricsOf(index), rule: rules.get(index) };
-      }),
-      instances: instanceModels(compilation, allocation),
-      listeners,
-      vhosts,
-      ...tables,
-      catchAll,
-      inbound,
+  const instances = [...compilation.instances, ...allocation.leaving()];
+  const bytes = encodeProgram({
+    revision,
+    services: numbered.map(({ index, name, direction }): ServiceModel => {
+      return { name, direction, metrics: metricsOf(index), rule: rules.get(index) };
     }),
+    instances: instanceModels(instances, allocation),
+    listeners,
+    vhosts,
+    ...tables,
+    catchAll,
+    inbound,
+  });
+  checkSize(bytes.length);
+  return {
+    bytes,
     revision,
     services: numbered.map((service) => {
       return { ...service, metrics: metricsOf(service.index), isPresent: rules.has(service.index) };
     }),
-    instances: compilation.instances,
+    instances,
     sets: [...compilation.sets.values()],
     limits: [...services.flatMap(limitsOf), ...inboundLimits(inbound)],
     warnings: compilation.warnings,
     issues: compilation.issues,
   };
+}
+
+function checkSize(bytes: number): void {
+  if (bytes <= SNAPSHOT_BYTES_MAX) return;
+  throw pillionError("PILLION_CONFIG_INVALID", {
+    problem: `the mesh compiles to ${bytes} bytes; an engine holds ${SNAPSHOT_BYTES_MAX}`,
+  });
 }
 
 function lowerRoutes(routes: ReadonlyMap<string, Route>, compilation: Compilation, tables: HostTables) {
@@ -137,16 +152,15 @@ function plainRule(destinations: readonly DestinationModel[]): RuleModel {
   };
 }
 
-function instanceModels(compilation: Compilation, allocation: Allocation): (InstanceModel | undefined)[] {
+function instanceModels(instances: readonly CompiledInstance[], allocation: Allocation): (InstanceModel | undefined)[] {
   const models = allocation.slots().map((holder): InstanceModel | undefined => {
     if (holder === undefined) return undefined;
     const { id, generation } = holder;
     const flags = { isSidecar: false, isDraining: false, isApp: false, isPresent: false };
     return { id, generation, protocol: "http", ...flags };
   });
-  for (const instance of compilation.instances) {
-    const { id, generation, protocol, isSidecar, isDraining, isApp } = instance;
-    models[instance.slot] = { id, generation, protocol, isSidecar, isDraining, isApp, isPresent: true };
+  for (const { slot, id, generation, protocol, isSidecar, isDraining, isApp } of instances) {
+    models[slot] = { id, generation, protocol, isSidecar, isDraining, isApp, isPresent: true };
   }
   return models;
 }

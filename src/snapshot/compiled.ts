@@ -53,6 +53,8 @@ export interface CompiledInstance {
   readonly isDraining: boolean;
   /** The local app behind the inbound listener. */
   readonly isApp: boolean;
+  /** No longer in the documents; stays reachable until all sets were published without it (`settleSnapshot`). */
+  readonly isLeaving: boolean;
   readonly weight: number;
 }
 

@@ -75,16 +75,19 @@ export function encodeProgram(model: ProgramModel): Uint8Array<ArrayBuffer> {
   return seal(writer.finish());
 }
 
+/** A copy of a block in which these slots' instances are no longer present; only their names stay. */
+export function withoutInstances(bytes: Uint8Array<ArrayBuffer>, slots: readonly number[]): Uint8Array<ArrayBuffer> {
+  const copy = bytes.slice();
+  const table = new DataView(copy.buffer).getUint32(PROGRAM_INSTANCES_AT, true);
+  for (const slot of slots) copy[table + INSTANCE_RECORD_BYTES * slot + INSTANCE_FLAGS] = 0;
+  return seal(copy);
+}
+
 /** Writes length and checksum into a finished block. */
-export function seal(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-  const view = new DataView(bytes.buffer, bytes.byteOffset);
+function seal(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  const view = new DataView(bytes.buffer);
   view.setUint32(PROGRAM_LENGTH_AT, bytes.length, true);
-  const checked = new Uint32Array(
-    bytes.buffer,
-    bytes.byteOffset + PROGRAM_CHECKED_FROM,
-    (bytes.length - PROGRAM_CHECKED_FROM) / 4,
-  );
-  view.setUint32(PROGRAM_CHECKSUM_AT, checksumOf(checked), true);
+  view.setUint32(PROGRAM_CHECKSUM_AT, checksumOf(new Uint32Array(bytes.buffer, PROGRAM_CHECKED_FROM)), true);
   return bytes;
 }
 

@@ -13,5 +13,11 @@ export type {
   SnapshotOptions,
 } from "./compiled.ts";
 export { encodeProgram } from "./encode-program.ts";
-export { type PublicationPlan, type PublicationStep, planPublication, publishStep } from "./publication.ts";
+export {
+  type PublicationPlan,
+  type PublicationStep,
+  planPublication,
+  publishStep,
+  settleSnapshot,
+} from "./publication.ts";
 export { type CompiledPattern, checkRegex, compileRegex } from "./regex.ts";

@@ -1,4 +1,4 @@
-// Compiled patterns, kept from one snapshot to the next: snapshots are compiled for every change, patterns rarely change.
+// Compiled patterns, kept from one snapshot to the next: every change compiles a snapshot, patterns rarely change.
 //
 // Equal automata become one object, so a snapshot holds them once: of ten thousand patterns `/<name>/[0-9]+` only the
 // names differ, and those are segments.

@@ -1,7 +1,7 @@
 // The route program before it is bytes: plain records with numbers for services, sets and slots, texts for the rest.
 //
-// lower-*.ts makes it of documents, encode-*.ts writes it down. It knows more than today's documents can say (query
-// parameters, header edits, redirects, answers), because the engine does: the documents' side of these is still to come.
+// lower-route.ts and compile.ts make it of documents, encode-*.ts write it down. It says what the engine can do, which
+// is more than the documents' schema can write: query parameters, header edits, redirects, direct responses.
 
 import type { Policy, Protocol } from "../config/index.ts";
 import type { Automaton } from "./regex.ts";

@@ -1,10 +1,14 @@
 // In which order a new snapshot takes effect (DESIGN §2 rule 6), so that no request meets half of a change.
 //
-//   1. before    slots get their states, sets their new members beside those that will go, services their limits
-//   2. swap      `bytes` goes to every worker: Engine.loadProgram
-//   3. wait      until every worker has said that it routes by the new revision
-//   4. after     sets lose the members that have gone, sets that nobody names are emptied
-//   5. release   Allocation.releaseSlots: slots of instances that have gone may serve others once they are idle
+//   1. before    limits; sets that no snapshot in force names
+//   2. swap      `bytes` to every worker (Engine.loadProgram); wait until all route by the new revision
+//   3. after     sets get their new members and lose those that have gone, states and weights follow
+//   4. settle    if anything has gone: `settleSnapshot` to every worker; wait again
+//   5. release   Allocation.releaseSlots: those slots may serve others once they are idle
+//
+// A worker can only use an instance that its snapshot describes, and sets change for all workers at once. So each set
+// holds, at every moment, nothing but instances that every snapshot in force describes: newcomers join when all workers
+// know them, and those that go stay described (isLeaving) until no set holds them.
 //
 // Only differences are published: a set whose members stay the same keeps its round robin's place. Steps are data; the
 // composition root carries them out on the `Balancer`.
@@ -13,6 +17,7 @@ import { STATE_DRAINING } from "../../assembly/abi/balancer-codes.ts";
 import { assertNever } from "../base/index.ts";
 import type { Balancer, SetContent } from "../wasm/index.ts";
 import type { CompiledLimit, CompiledSet, CompiledSnapshot } from "./compiled.ts";
+import { withoutInstances } from "./encode-program.ts";
 
 /** One call on the balancer. */
 export type PublicationStep =
@@ -29,13 +34,26 @@ export interface PublicationPlan {
   readonly after: readonly PublicationStep[];
 }
 
-/** Plans the way from the snapshot in force (`undefined`: none yet) to the next. */
+/** Plans the way from the snapshot in force (settled; `undefined`: none yet) to the next. */
 export function planPublication(previous: CompiledSnapshot | undefined, next: CompiledSnapshot): PublicationPlan {
   const sets = planSets(previous, next);
+  const { returning, leaving } = planInstances(previous, next);
   return {
-    before: [...planInstances(previous, next), ...planLimits(previous, next), ...sets.before],
-    after: sets.after,
+    before: [...planLimits(previous, next), ...sets.added],
+    // A draining instance leaves its sets before its state says so: it may have been the last one.
+    after: [...returning, ...sets.changed, ...leaving],
   };
+}
+
+/** The same snapshot without the instances that were leaving; itself when there were none. */
+export function settleSnapshot(compiled: CompiledSnapshot): CompiledSnapshot {
+  const leaving = compiled.instances.filter(({ isLeaving }) => isLeaving);
+  if (leaving.length === 0) return compiled;
+  const bytes = withoutInstances(
+    compiled.bytes,
+    leaving.map(({ slot }) => slot),
+  );
+  return { ...compiled, bytes, instances: compiled.instances.filter(({ isLeaving }) => !isLeaving) };
 }
 
 /** Carries one step out. */
@@ -61,17 +79,20 @@ export function publishStep(balancer: Balancer, step: PublicationStep): void {
   }
 }
 
-function planInstances(previous: CompiledSnapshot | undefined, next: CompiledSnapshot): PublicationStep[] {
+function planInstances(previous: CompiledSnapshot | undefined, next: CompiledSnapshot) {
   const before = new Map(previous?.instances.map((instance) => [instance.slot, instance]));
-  const steps: PublicationStep[] = [];
+  const returning: PublicationStep[] = [];
+  const leaving: PublicationStep[] = [];
   for (const { slot, generation, weight, isDraining } of next.instances) {
     const known = before.get(slot);
     const isKnown = known?.generation === generation;
-    if (isKnown && known.weight !== weight) steps.push({ kind: "weight", slot, weight });
+    if (isKnown && known.weight !== weight) leaving.push({ kind: "weight", slot, weight });
     // A slot comes from the balancer eligible.
-    if (isDraining !== (isKnown && known.isDraining)) steps.push({ kind: "draining", slot, isDraining });
+    if (isDraining !== (isKnown && known.isDraining)) {
+      (isDraining ? leaving : returning).push({ kind: "draining", slot, isDraining });
+    }
   }
-  return steps;
+  return { returning, leaving };
 }
 
 function planLimits(previous: CompiledSnapshot | undefined, next: CompiledSnapshot): PublicationStep[] {
@@ -82,33 +103,19 @@ function planLimits(previous: CompiledSnapshot | undefined, next: CompiledSnapsh
     .map((limit) => ({ kind: "limit", limit }));
 }
 
-function planSets(previous: CompiledSnapshot | undefined, next: CompiledSnapshot): PublicationPlan {
+function planSets(previous: CompiledSnapshot | undefined, next: CompiledSnapshot) {
   const known = new Map(previous?.sets.map((set) => [set.id, set]));
-  const draining = new Set(next.instances.filter(({ isDraining }) => isDraining).map(({ slot }) => slot));
-  const before: PublicationStep[] = [];
-  const after: PublicationStep[] = [];
+  const added: PublicationStep[] = [];
+  const changed: PublicationStep[] = [];
   for (const set of next.sets) {
     const old = known.get(set.id);
     known.delete(set.id);
-    if (old !== undefined && isSameContent(old, set)) continue;
     const { id, ...content } = set;
-    const leaving = old === undefined || old.service !== set.service ? [] : leavingMembers(old, set, draining);
-    if (leaving.length === 0) {
-      before.push({ kind: "set", id, content });
-      continue;
-    }
-    const members = [...set.members, ...leaving].sort((left, right) => left.slot - right.slot);
-    before.push({ kind: "set", id, content: { ...content, members } });
-    after.push({ kind: "set", id, content });
+    if (old === undefined) added.push({ kind: "set", id, content });
+    else if (!isSameContent(old, set)) changed.push({ kind: "set", id, content });
   }
-  for (const id of known.keys()) after.push({ kind: "clear-set", id });
-  return { before, after };
-}
-
-/** Members that go, but that requests under the old snapshot may still be sent to. */
-function leavingMembers(old: CompiledSet, next: CompiledSet, draining: ReadonlySet<number>) {
-  const staying = new Set(next.members.map(({ slot }) => slot));
-  return old.members.filter(({ slot }) => !staying.has(slot) && !draining.has(slot));
+  for (const id of known.keys()) changed.push({ kind: "clear-set", id });
+  return { added, changed };
 }
 
 function isSameContent(left: CompiledSet, right: CompiledSet): boolean {

@@ -1,7 +1,7 @@
 // Reads a route's pattern: from text to a tree of byte sets, sequences, alternatives and repetitions.
 //
 // The grammar is the part of JavaScript's that a finite automaton can match: literals, `.`, classes, groups, `|`, `*`,
-// `+`, `?`, `{m,n}`, escapes, and a leading `(?i)`. What needs memory or sight beyond the current byte is refused by name.
+// `+`, `?`, `{m,n}`, escapes, and a leading `(?i)`. What needs memory, or sight beyond the current byte, is refused.
 // Patterns match a whole text, so `^` at the start and `$` at the end say nothing new and are allowed.
 //
 // Matching is over bytes. A literal beyond ASCII stands for its UTF-8 bytes; `.` and negated classes take one byte.

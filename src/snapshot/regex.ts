@@ -3,8 +3,8 @@
 //   text ──parse──► tree ──Thompson──► NFA ──subsets over byte classes──► DFA ──Moore──► smallest DFA ──► bytes
 //
 // Bytes that no set of the pattern tells apart share a class, so a row of the table is a few entries and not 256.
-// State 0 is the dead one; accepting states are numbered last. Everything is bounded: copies of repetitions, states, and
-// the steps of the subset construction, so that no document can keep the compiler busy.
+// State 0 is the dead one; accepting states are numbered last. Everything is bounded: copies of repetitions, states,
+// and the steps of the subset construction, so that no document can keep the compiler busy.
 
 import { REGEX_STATES_MAX } from "../../assembly/abi/limits.ts";
 import { assertNever } from "../base/index.ts";
@@ -64,8 +64,9 @@ export function compilePathRegex(pattern: string): CompiledPathPattern {
 
 /** What is wrong with a pattern; `undefined` when a route may use it. */
 export function checkRegex(pattern: string): string | undefined {
-  const compiled = compileRegex(pattern);
-  return compiled.ok ? undefined : compiled.problem;
+  // Merging equal states refuses nothing, so a check does without.
+  const checked = attempt(() => ({ ok: true as const, subsets: createSubsets(createNfa(parsePattern(pattern))) }));
+  return checked.ok ? undefined : checked.problem;
 }
 
 function attempt<T>(compile: () => T): T | { readonly ok: false; readonly problem: string } {
@@ -185,7 +186,8 @@ export interface RawAutomaton {
 
 function createSubsets(nfa: Nfa): RawAutomaton {
   const { classOf, classCount, samples } = createClasses(nfa);
-  const closure = createClosure(nfa);
+  const budget = { steps: STEPS_MAX };
+  const closure = createClosure(nfa, budget);
   const numbers = new Map<string, number>([["", 0]]);
   const members: number[][] = [[]];
   const accepts = [false];
@@ -203,17 +205,20 @@ function createSubsets(nfa: Nfa): RawAutomaton {
     return number;
   };
   const start = numberOf([nfa.start]);
-  let steps = 0;
   for (let state = 0; state < members.length; state += 1) {
     const nodes = members[state]!;
     for (const sample of samples) {
       const reached = nodes.filter((node) => nfa.sets[node]?.[sample] === 1).map((node) => nfa.next[node]!);
       table.push(reached.length === 0 ? 0 : numberOf(reached));
     }
-    steps += nodes.length * samples.length;
-    if (steps > STEPS_MAX) throw new PatternProblem("too complex to compile");
+    spend(budget, nodes.length * samples.length);
   }
   return { classOf, classCount, start, accepts, table };
+}
+
+function spend(budget: { steps: number }, steps: number): void {
+  budget.steps -= steps;
+  if (budget.steps < 0) throw new PatternProblem("too complex to compile");
 }
 
 /** Splits the 256 bytes into those that some set tells apart; `samples` has one byte of each class. */
@@ -239,20 +244,23 @@ function createClasses(nfa: Nfa): { classOf: Uint8Array; classCount: number; sam
 }
 
 /** Follows ways without a byte; returns the sorted nodes that wait for one, or accept. */
-function createClosure(nfa: Nfa): (from: readonly number[]) => number[] {
+function createClosure(nfa: Nfa, budget: { steps: number }): (from: readonly number[]) => number[] {
   const marks = new Uint32Array(nfa.sets.length);
   let round = 0;
   return (from) => {
     round += 1;
     const nodes: number[] = [];
     const waiting = [...from];
+    let steps = 0;
     while (waiting.length > 0) {
       const node = waiting.pop()!;
+      steps += 1;
       if (node < 0 || marks[node] === round) continue;
       marks[node] = round;
       if (node === ACCEPT || nfa.sets[node] !== undefined) nodes.push(node);
       else waiting.push(nfa.next[node]!, nfa.other[node]!);
     }
+    spend(budget, steps);
     return nodes.sort((left, right) => left - right);
   };
 }

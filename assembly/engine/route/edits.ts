@@ -1,12 +1,12 @@
 // Header fields that a rule adds, sets and removes.
 //
-// Texts of the program are pointed at, not copied: a scratch head lives shorter than a snapshot, and what lives longer is
-// copied by `persistHead`. A response comes when the snapshot may long be another, so an exchange keeps its rule's
+// Texts of the program are pointed at, not copied: a scratch head lives shorter than a snapshot, and what lives longer
+// is copied by `persistHead`. A response comes when the snapshot may long be another, so an exchange keeps its rule's
 // response edits in a block of the pool (`keepEdits`); few rules have any.
 //
 //   kept block: count u32 │ length u32 │ edits, 20 bytes each (offsets from the block) │ texts
 //
-// The compiler refuses edits of fields that the codecs own (Host, Content-Length, hop-by-hop ones).
+// Fields that the codecs own (Host, Content-Length, hop-by-hop ones) are not in a head, so edits cannot reach them.
 
 import { NAME_OTHER } from "../../abi/field-names.ts";
 import {

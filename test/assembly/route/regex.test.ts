@@ -106,7 +106,7 @@ const cases = pattern.chain((written) => {
 /** Texts that JavaScript's RegExp accepts, where fast-check can make them. */
 function matching(written: string): fc.Arbitrary<string> {
   try {
-    return fc.stringMatching(new RegExp(`^(?:${written})$`), { size: "small" });
+    return fc.stringMatching(new RegExp(`^(?:${written})$`), { size: "xsmall" });
   } catch {
     return fc.constant(""); // not JavaScript's, or beyond fast-check: the property skips or takes random texts
   }
@@ -126,7 +126,7 @@ describe.each(["header", "path"] as const)("%s", (on) => {
         }
         if (loadPattern(written, on) !== undefined) return;
         for (const one of [...random, ...made, "", "/"]) {
-          if (!isAscii(one) || (on === "path" && one.includes("?"))) continue;
+          if (!isComparable(one) || (on === "path" && one.includes("?"))) continue;
           const isMatch = expected.test(one);
           if (isMatch) accepted += 1;
           else refused += 1;
@@ -141,8 +141,9 @@ describe.each(["header", "path"] as const)("%s", (on) => {
   });
 });
 
-function isAscii(one: string): boolean {
-  return [...one].every((each) => each.charCodeAt(0) < 128);
+/** Ours matches bytes, so ASCII; and short, because RegExp needs exponential time where ours needs linear. */
+function isComparable(one: string): boolean {
+  return one.length <= 12 && [...one].every((each) => each.charCodeAt(0) < 128);
 }
 
 it("a literal beyond ASCII stands for its UTF-8 bytes, and (?i) folds case", () => {

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { METRIC_CELLS, METRIC_SERVICES_MAX, PROCESS_CELLS, SERVICE_CELLS } from "../../../assembly/abi/metrics.ts";
 import { metricsOf } from "../../../src/snapshot/allocation.ts";
 import { Allocation } from "../../../src/snapshot/index.ts";
-import { FakeSlots } from "../../support/route-engine.ts";
+import { compileMesh, FakeSlots } from "../../support/route-engine.ts";
 
 describe("slots", () => {
   it("the same instance at the same address keeps its slot, another address is another instance", () => {
@@ -43,6 +43,21 @@ describe("slots", () => {
     expect(allocation.acquireSlot("s", "a", "x:1", 1)?.slot).toBe(0);
     allocation.releaseSlots();
     expect(allocation.acquireSlot("s", "c", "x:1", 1)).toEqual({ slot: 1, generation: 2 });
+  });
+
+  it("what goes is leaving until its slot was given back", () => {
+    const allocation = new Allocation(new FakeSlots());
+    const users = { a: { address: "10.0.0.1:1", sidecar: true }, b: { address: "10.0.0.1:2" } };
+    compileMesh({ instances: { users } }, {}, allocation);
+    expect(allocation.leaving()).toEqual([]);
+    const { instances } = compileMesh({ instances: { users: { b: users.b } } }, {}, allocation);
+    expect(instances.map(({ id, isLeaving, isSidecar }) => [id, isLeaving, isSidecar])).toEqual([
+      ["b", false, false],
+      ["a", true, true],
+    ]);
+    expect(allocation.leaving().map(({ id }) => id)).toEqual(["a"]);
+    allocation.releaseSlots();
+    expect(allocation.leaving()).toEqual([]);
   });
 
   it("over any history no slot has two holders, and no (slot, generation) ever had", () => {
@@ -115,6 +130,7 @@ describe("sets", () => {
     expect(name(["c", "b"])).toEqual([2, 1]);
     expect(name(["a"])).toEqual([0]);
     expect(name(["a", "d"])).toEqual([0, 2]); // c and b are gone, c was named before b
-    expect(name(["d", "e", "f", "g"])).toEqual([2, 1, 0, undefined]);
+    expect(name(["d", "e", "f"])).toEqual([2, 1, undefined]); // a was named by the snapshot before
+    expect(name(["d", "e", "f"])).toEqual([2, 1, 0]);
   });
 });

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import * as fieldNames from "../../../assembly/abi/field-names.ts";
 import * as abi from "../../../assembly/abi/policy.ts";
 import { fieldIdOf, isCodecField } from "../../../src/snapshot/field-ids.ts";
-import { Allocation, compileSnapshot } from "../../../src/snapshot/index.ts";
+import { Allocation, compileSnapshot, settleSnapshot } from "../../../src/snapshot/index.ts";
 import { compileMesh, FakeSlots, loadRouteEngine, parseMesh, type RouteEngine } from "../../support/route-engine.ts";
 
 let engine: RouteEngine;
@@ -143,18 +143,29 @@ describe("instances", () => {
       ["b", "http2", true],
     ]);
     const second = compileMesh({}, {}, allocation);
+    expect(second.instances.map(({ id, isLeaving }) => [id, isLeaving])).toEqual([
+      ["a", true],
+      ["b", true],
+    ]);
+    expect(engine.load(second.bytes)).toBe(0);
+    expect(flagsOf(1)).toBe(abi.INSTANCE_IS_PRESENT | abi.INSTANCE_IS_SIDECAR);
+    const settled = settleSnapshot(second);
+    expect(settleSnapshot(settled)).toBe(settled);
     allocation.releaseSlots();
-    const third = compileMesh({}, {}, allocation);
-    for (const { bytes, instances, services: named } of [second, third]) {
+    for (const { bytes, instances, services: named } of [settled, compileMesh({}, {}, allocation)]) {
       expect(instances).toEqual([]);
       expect(named).toMatchObject([{ name: "users", isPresent: false }]);
       expect(engine.load(bytes)).toBe(0);
       expect(engine.readText(engine.exports.instanceId(1), engine.exports.nameBytes.value)).toBe("b");
       expect(engine.readText(engine.exports.serviceName(0), engine.exports.nameBytes.value)).toBe("users");
-      expect(engine.view.getUint8(engine.exports.instanceAt(1) + abi.INSTANCE_FLAGS)).toBe(0);
+      expect(flagsOf(1)).toBe(0);
     }
   });
 });
+
+function flagsOf(slot: number): number {
+  return engine.view.getUint8(engine.exports.instanceAt(slot) + abi.INSTANCE_FLAGS);
+}
 
 describe("issues and warnings", () => {
   it("a pattern that cannot be compiled leaves its rule out, and only that", () => {

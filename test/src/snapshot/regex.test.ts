@@ -36,6 +36,7 @@ describe("refusals", () => {
     [".*a.{12}", `needs more than ${REGEX_STATES_MAX} states`],
     ["(a{100}){100}", `needs more than ${REGEX_STATES_MAX} states`],
     ["((a{0,90}){0,90}b){0,9}", "too large: repetitions multiply it"],
+    ["([a-p]?){0,1000}([b-q]?){0,1000}([c-r]?){0,1000}.{5}z", "too complex to compile"],
     ["a".repeat(5000), "longer than 4096 characters"],
     ["(".repeat(200), "groups nested deeper than 100 (at character 102)"],
   ])("%s: %s", (pattern, problem) => {
