@@ -2,7 +2,7 @@
 //
 //   node bench/assembly/route.ts
 //
-// The loop runs inside of Wasm (release build), so no call of JavaScript is measured. The request matches the last rule.
+// The loop runs inside of Wasm (release build), so no JavaScript is measured. The request matches the last rule.
 
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";

@@ -4,8 +4,8 @@
 //   options  ──┼──► compile ─────┼─ sets, limits: for the balancer (publication.ts says in which order)
 //   allocation ┘                 └─ services, instances: numbers and names, for metrics, health checks, admin
 //
-// Whatever the documents say, there is a snapshot, unless it exceeds what an engine holds. What cannot be carried out is
-// left out and listed in `issues`; what is carried out otherwise than written, in `warnings`. No I/O, no clock, no
+// Whatever the documents say, there is a snapshot, unless it exceeds what an engine holds. What cannot be carried out
+// is left out and listed in `issues`; what is carried out otherwise than written, in `warnings`. No I/O, no clock, no
 // randomness: the allocation is the only thing that changes.
 
 import { COUNTER_CONNECTIONS, COUNTER_PENDING, COUNTER_REQUESTS } from "../../assembly/abi/balancer-codes.ts";

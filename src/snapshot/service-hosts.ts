@@ -1,6 +1,6 @@
 // Which hosts a service answers for by itself (DESIGN §3), and who has a host that several could claim.
 //
-//   users.shop   users.shop.svc   users.shop.svc.cluster.local   users.shop.mesh   users, to sidecars of --namespace shop
+//   users.shop   users.shop.svc   users.shop.svc.cluster.local   users.shop.mesh   users (--namespace shop)
 //
 // A name that somebody chose beats one that follows from another: first the services' own names, then the hosts that
 // documents write, then the suffixed forms, then the bare ones. Among equals the service whose name sorts first has it.
