@@ -26,7 +26,7 @@ beforeAll(async () => {
       garbage: { instances: [{ id: "garbage", address: garbage.address }] },
       slow: { timeout: { request: "100ms" }, instances },
       idle: { timeout: { idle: "100ms" }, instances },
-      narrow: { limits: { requests: 2, pending: 0 }, instances },
+      narrow: { limits: { requests: 2 }, instances },
       queued: { limits: { connections: 1, pending: 1, pendingTimeout: "10s" }, instances },
       hasty: { limits: { connections: 1, pending: 10, pendingTimeout: "100ms" }, instances },
     },

@@ -82,8 +82,9 @@ function createClientH1(address: string): HttpClient {
         method,
         path,
         headers: { host: request.host, ...lengthOf(request), ...chunked, ...trailer, ...expect, ...headers },
-        ...(request.signal === undefined ? {} : { signal: request.signal }),
       });
+      // A reset: a mere FIN may as well come from a client that still wants its answer.
+      request.signal?.addEventListener("abort", () => outgoing.socket?.resetAndDestroy());
       outgoing.on("error", reject);
       outgoing.on("information", ({ statusCode }) => informational.push(statusCode));
       outgoing.on("response", (response: IncomingMessage) => {

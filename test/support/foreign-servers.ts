@@ -43,7 +43,7 @@ export interface ForeignServer extends AsyncDisposable {
   readonly address: string;
   /** Requests that arrived. */
   readonly requests: number;
-  /** Requests whose client went away before the answer was whole. */
+  /** `/hang` requests whose client went away. */
   readonly aborts: number;
   /** Connections that were ever accepted, and those open now. */
   readonly connections: number;
@@ -63,12 +63,9 @@ export async function startServer(version: Version, name = "a", port = 0): Promi
   const counters: Counters = { requests: 0, aborts: 0, connections: 0 };
   const handle = (request: AnyRequest, response: AnyResponse) => {
     counters.requests += 1;
-    response.on("close", () => {
-      if (!response.writableFinished) counters.aborts += 1;
-    });
     request.on("error", () => {});
     response.on("error", () => {});
-    answer(name, request, response).catch(() => resetStream(request));
+    answer(name, counters, request, response).catch(() => resetStream(request));
   };
   const handleH2 = (request: Http2ServerRequest, response: Http2ServerResponse) =>
     handle(request as unknown as AnyRequest, response as unknown as AnyResponse);
@@ -138,7 +135,7 @@ async function listen(server: Server, name: string, counters: Counters, port: nu
   };
 }
 
-async function answer(name: string, request: AnyRequest, response: AnyResponse): Promise<void> {
+async function answer(name: string, counters: Counters, request: AnyRequest, response: AnyResponse): Promise<void> {
   const path = (request.url ?? "/").split("?", 1)[0] ?? "/";
   const [, verb = "", argument = ""] = path.split("/");
   const number = Number(argument);
@@ -174,7 +171,9 @@ async function answer(name: string, request: AnyRequest, response: AnyResponse):
       await pause(number);
       return void response.end(`${number}`);
     case "hang":
-      return;
+      return void response.on("close", () => {
+        counters.aborts += 1;
+      });
     case "reset":
       response.writeHead(200, { "content-length": 1000 });
       response.write("half of it");
