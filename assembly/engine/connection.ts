@@ -56,6 +56,7 @@ import {
   receiveUpstreamReset,
 } from "./proxy/response.ts";
 import {
+  receiveDownstreamEnd,
   receiveDownstreamReset,
   receiveRequest,
   receiveRequestData,
@@ -372,11 +373,9 @@ function endInput(connection: u32): void {
   }
   const stream = load<u32>(connection, C_STREAMS);
   if (stream != 0) {
-    // A tunnel goes on the other way. A client that says FIN while it waits for an answer is taken to have given up, as
-    // nginx, Envoy and Go take it: nearly every such FIN is a closed socket, and upstream should hear of it at once.
+    // A tunnel goes on the other way.
     if (hasStreamFlag(stream, STREAM_TUNNEL) || load<u8>(connection, C_ROLE) == ROLE_UPSTREAM) return;
-    receiveDownstreamReset(stream);
-    requestAbort(connection);
+    if (receiveDownstreamEnd(stream)) requestAbort(connection);
     return;
   }
   if (load<u8>(connection, C_ROLE) == ROLE_UPSTREAM) drainConnection(connection);

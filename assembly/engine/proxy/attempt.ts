@@ -256,7 +256,7 @@ export function canRetry(exchange: u32, isUnprocessed: bool): bool {
     recordSkipped(exchange, SKIPPED_CLASS);
     return false;
   }
-  return mayRetry(exchange);
+  return mayRetry(exchange, !byProof);
 }
 
 /** Whether the policy allows one attempt more. Counts the cause when not. */
@@ -268,8 +268,8 @@ export function hasAttemptLeft(exchange: u32): bool {
   return false;
 }
 
-/** The rest of the conditions, whatever the class: body, deadline, budget. Takes from the budget. */
-export function mayRetry(exchange: u32): bool {
+/** The rest of the conditions, whatever the class: body, deadline, and the budget, from which it takes. */
+export function mayRetry(exchange: u32, takesBudget: bool): bool {
   if (!isKept(exchange + X_REQUEST)) {
     recordSkipped(exchange, SKIPPED_BODY);
     return false;
@@ -279,7 +279,7 @@ export function mayRetry(exchange: u32): bool {
     recordSkipped(exchange, SKIPPED_DEADLINE);
     return false;
   }
-  if (!takeBudget(exchange + X_POLICY)) {
+  if (takesBudget && !takeBudget(exchange + X_POLICY)) {
     recordSkipped(exchange, SKIPPED_BUDGET);
     return false;
   }
@@ -310,8 +310,8 @@ export function leaveInstance(exchange: u32, isFailure: bool): void {
   if (!hasX(exchange, EXCHANGE_IS_IN_FLIGHT)) return;
   clearX(exchange, EXCHANGE_IS_IN_FLIGHT);
   const slot = load<u32>(exchange, X_INSTANCE);
-  releaseInstance(slot);
   observeInstance(slot, u32(now - load<u64>(exchange, X_ATTEMPT_STARTED)), isFailure ? 1 : 0);
+  releaseInstance(slot);
 }
 
 /** Arms the exchange's one timer for whatever comes first. */

@@ -2,7 +2,10 @@
 //
 // A token bucket for each service, in 1/1024 of a retry: every request puts in `ratio`, time puts in `minimumPerSecond`,
 // a retry takes 1,024. So a service that fails altogether sees at most 1 + ratio of its load (Envoy's and Linkerd's
-// budget is 20 %). Per worker: each worker's share of the requests fills its own bucket; the floor is divided by nothing.
+// budget is 20 %). A bucket holds ten seconds of the floor and begins full, as Linkerd's does: the first failures of a
+// quiet service are saved. Per worker: each worker's share of the requests fills its own bucket.
+//
+// What was proven not processed takes nothing: it put no load on anybody (gRPC's transparent retries, proposal A6).
 
 import { POLICY_BUDGET_MIN, POLICY_BUDGET_RATIO, POLICY_SERVICE } from "../../abi/policy.ts";
 import { allocate } from "../../core/pool.ts";
@@ -11,8 +14,10 @@ import { now } from "../http/event.ts";
 const SERVICES_MAX: u32 = 2048;
 const BUCKET_BYTES: u32 = 16; // u64 time of the last refill, u32 tokens
 const RETRY_TOKENS: u32 = 1024;
-/** A bucket holds at most this many retries: a burst after a long calm is bounded too. */
-const BURST_RETRIES: u32 = 100;
+/** Seconds of the floor that a bucket holds; Linkerd's budget has a time to live of 10 s. */
+const BURST_SECONDS: u32 = 10;
+/** A floor of none still lets the ratio gather a little. */
+const BURST_RETRIES_MIN: u32 = 10;
 
 // Per-instance state of this worker.
 let buckets: u32 = 0;
@@ -25,19 +30,17 @@ export function createBudgets(): void {
 
 /** A request to this policy's service began. */
 export function fillBudget(policy: u32): void {
-  const bucket = bucketOf(policy);
-  addTokens(bucket, load<u32>(policy, POLICY_BUDGET_RATIO));
+  addTokens(policy, bucketOf(policy), load<u32>(policy, POLICY_BUDGET_RATIO));
 }
 
 /** Whether a retry is within the budget; takes it. */
 export function takeBudget(policy: u32): bool {
   const bucket = bucketOf(policy);
-  const elapsedUs = now - load<u64>(bucket);
-  const perSecond = u64(load<u32>(policy, POLICY_BUDGET_MIN)) * RETRY_TOKENS;
-  const refill = elapsedUs >= 1000000 ? perSecond : (elapsedUs * perSecond) / 1000000;
+  const elapsedUs = min<u64>(now - load<u64>(bucket), u64(BURST_SECONDS) * 1000000);
+  const refill = (elapsedUs * u64(load<u32>(policy, POLICY_BUDGET_MIN)) * RETRY_TOKENS) / 1000000;
   if (refill != 0) {
     store<u64>(bucket, now);
-    addTokens(bucket, u32(min<u64>(refill, RETRY_TOKENS * BURST_RETRIES)));
+    addTokens(policy, bucket, u32(min<u64>(refill, u64(tokensMax(policy)))));
   }
   const tokens = load<u32>(bucket, 8);
   if (tokens < RETRY_TOKENS) return false;
@@ -49,6 +52,11 @@ function bucketOf(policy: u32): u32 {
   return buckets + (load<u32>(policy, POLICY_SERVICE) & (SERVICES_MAX - 1)) * BUCKET_BYTES;
 }
 
-function addTokens(bucket: u32, tokens: u32): void {
-  store<u32>(bucket, min(load<u32>(bucket, 8) + tokens, RETRY_TOKENS * BURST_RETRIES), 8);
+function addTokens(policy: u32, bucket: u32, tokens: u32): void {
+  store<u32>(bucket, min(load<u32>(bucket, 8) + tokens, tokensMax(policy)), 8);
+}
+
+function tokensMax(policy: u32): u32 {
+  const floor = min<u32>(load<u32>(policy, POLICY_BUDGET_MIN), 100000);
+  return RETRY_TOKENS * max(floor * BURST_SECONDS, BURST_RETRIES_MIN);
 }

@@ -31,6 +31,7 @@ import {
 import { RULE_IS_FORWARD } from "../../abi/route-program.ts";
 import { poolPressure } from "../../core/pool.ts";
 import { admit } from "../balancer.ts";
+import { closeAfterResponseH1 } from "../h1/index.ts";
 import { now } from "../http/event.ts";
 import {
   FIELD_VALUE,
@@ -99,6 +100,7 @@ import {
   X_REASON,
   X_RECEIVED,
   X_REQUEST,
+  X_REQUEST_ENDED,
   X_RESPONSE,
   X_SET,
   X_STARTED,
@@ -115,6 +117,8 @@ import { credit, releaseStream, reset, sendHead } from "./leg.ts";
 import { keepPipe, markPipeClosed, pipeData, pipeEnd } from "./pipe.ts";
 import { CP_LISTENER_SERVICE } from "./downstream.ts";
 
+/** A FIN this soon after the request came with it: a turn's time. A person's or a program's change of mind takes longer. */
+const HALF_CLOSE_US: u64 = 1000;
 /** New streams are refused above this share of the pool, in 1/256 (DESIGN §2 rule 2: 95 %). */
 const PRESSURE_REFUSES: u32 = 243;
 
@@ -124,7 +128,7 @@ export function receiveRequest(stream: u32, head: u32, end: bool): void {
   const exchange = openExchange(stream, connection, head);
   if (exchange == 0) return;
   if (end) {
-    setX(exchange, EXCHANGE_REQUEST_ENDED);
+    noteRequestEnd(exchange);
     pipeEnd(exchange + X_REQUEST, 0, 0, 0);
   }
   const reason = poolPressure() > PRESSURE_REFUSES ? REASON_RESOURCE_EXHAUSTED : routeRequest(exchange, connection, head);
@@ -169,7 +173,7 @@ export function receiveRequestData(stream: u32, ptr: u32, length: u32, end: bool
   const exchange = load<u32>(stream, S_EXCHANGE);
   store<u64>(exchange, now, X_ACTIVITY);
   store<u64>(exchange, load<u64>(exchange, X_RECEIVED) + length, X_RECEIVED);
-  if (end) setX(exchange, EXCHANGE_REQUEST_ENDED);
+  if (end) noteRequestEnd(exchange);
   if (hasX(exchange, EXCHANGE_OWN_ANSWER)) {
     credit(stream, length); // nobody wants it any more
     return;
@@ -186,7 +190,7 @@ export function receiveRequestData(stream: u32, ptr: u32, length: u32, end: bool
 export function receiveRequestEnd(stream: u32, trailers: u32): void {
   const exchange = load<u32>(stream, S_EXCHANGE);
   store<u64>(exchange, now, X_ACTIVITY);
-  setX(exchange, EXCHANGE_REQUEST_ENDED);
+  noteRequestEnd(exchange);
   if (hasX(exchange, EXCHANGE_OWN_ANSWER)) return;
   let kept: u32 = 0;
   if (trailers != 0) {
@@ -211,10 +215,28 @@ export function receiveDownstreamReset(stream: u32): void {
   finishExchange(exchange);
 }
 
+/**
+ * The client of an HTTP/1.1 stream said FIN while it waits for its answer. Right behind the request it is a half-close,
+ * as scripts make it, and the answer is still wanted. Later it is a closed socket: the client gave up, as nginx, Envoy and
+ * Go take it too, and upstream hears of it at once. True when it gave up.
+ */
+export function receiveDownstreamEnd(stream: u32): bool {
+  const exchange = load<u32>(stream, S_EXCHANGE);
+  const isHalfClose = hasX(exchange, EXCHANGE_REQUEST_ENDED) && now - load<u64>(exchange, X_REQUEST_ENDED) <= HALF_CLOSE_US;
+  if (isHalfClose) closeAfterResponseH1(load<u32>(stream, S_CONNECTION));
+  else receiveDownstreamReset(stream);
+  return !isHalfClose;
+}
+
 /** Where the request's body may go now: nowhere before a tunnel is agreed (RFC 9110 §7.8). */
 export function requestSink(exchange: u32): u32 {
   if (!hasX(exchange, EXCHANGE_IS_UPGRADE | EXCHANGE_IS_CONNECT)) return load<u32>(exchange, X_UP);
   return hasX(exchange, EXCHANGE_IS_TUNNEL) ? load<u32>(exchange, X_UP) : 0;
+}
+
+function noteRequestEnd(exchange: u32): void {
+  setX(exchange, EXCHANGE_REQUEST_ENDED);
+  store<u64>(exchange, now, X_REQUEST_ENDED);
 }
 
 function openExchange(stream: u32, connection: u32, head: u32): u32 {

@@ -86,7 +86,7 @@ export function receiveResponse(stream: u32, head: u32, end: bool): void {
   const isUnprocessed = takeMark(exchange, head);
   noteGrpcStatus(exchange, head);
   const isRetried = isRetriedStatus(exchange, status) || (end && isRetriedGrpc(exchange));
-  if (isUnprocessed ? canRetry(exchange, true) : isRetried && mayRetry(exchange)) {
+  if (isUnprocessed ? canRetry(exchange, true) : isRetried && mayRetry(exchange, true)) {
     recordAttempt(exchange, isUnprocessed ? OUTCOME_REFUSED : OUTCOME_STATUS);
     leaveInstance(exchange, true);
     abandonUpstream(exchange, H2_CANCEL);
