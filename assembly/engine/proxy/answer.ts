@@ -30,6 +30,7 @@ import {
 } from "../../abi/field-names.ts";
 import { POLICY_SERVICE } from "../../abi/policy.ts";
 import { writeDecimal } from "../../core/bytes.ts";
+import { closeAfterResponseH1 } from "../h1/index.ts";
 import {
   HEAD_CONTENT_LENGTH,
   HEAD_METHOD_ID,
@@ -52,6 +53,7 @@ import {
   EXCHANGE_IS_GRPC,
   EXCHANGE_IS_ROUTED,
   EXCHANGE_OWN_ANSWER,
+  EXCHANGE_REQUEST_ENDED,
   STATE_ANSWERED,
   X_ATTEMPTS,
   X_DETAIL,
@@ -71,7 +73,7 @@ import {
 } from "./exchange.ts";
 import { abandonUpstream, finishExchange, settle } from "./finish.ts";
 import { addKnown } from "./forwarded.ts";
-import { isH2, reset, sendHead } from "./leg.ts";
+import { connectionOfStream, isH2, reset, sendHead } from "./leg.ts";
 import { leaveInstance } from "./attempt.ts";
 import { dropKept, markPipeClosed, pipeData } from "./pipe.ts";
 import { appendBytes, appendNumber, appendText, beginText, textBytes } from "./text.ts";
@@ -103,9 +105,15 @@ export function answer(exchange: u32, reason: u32): void {
   store<u8>(exchange, STATE_ANSWERED, X_STATE);
   setX(exchange, EXCHANGE_OWN_ANSWER);
   dropKept(exchange + X_REQUEST);
+  announceClose(exchange, down);
   if (hasX(exchange, EXCHANGE_IS_GRPC) && isH2(down)) answerGrpc(exchange, down, reason);
   else answerJson(exchange, down, reason);
   settle(exchange);
+}
+
+/** A response that begins before its HTTP/1.1 request has ended is the last one of its connection, and says so. */
+export function announceClose(exchange: u32, down: u32): void {
+  if (!isH2(down) && !hasX(exchange, EXCHANGE_REQUEST_ENDED)) closeAfterResponseH1(connectionOfStream(down));
 }
 
 function answerGrpc(exchange: u32, down: u32, reason: u32): void {

@@ -37,7 +37,7 @@ import {
 import { editResponse, instanceAt } from "../route/index.ts";
 import { markReady } from "../tables/control.ts";
 import { S_EXCHANGE } from "../tables/streams.ts";
-import { answer } from "./answer.ts";
+import { announceClose, answer } from "./answer.ts";
 import { armExchange, canRetry, failAttempt, hasAttemptLeft, leaveInstance, mayRetry, retry } from "./attempt.ts";
 import {
   EXCHANGE_CONVERTED,
@@ -104,6 +104,7 @@ export function receiveResponse(stream: u32, head: u32, end: bool): void {
     return;
   }
   const down = load<u32>(exchange, X_DOWN);
+  announceClose(exchange, down);
   sendHead(down, head, end);
   if (end) {
     markPipeClosed(exchange + X_RESPONSE);

@@ -161,3 +161,10 @@ test("a client that half-closes with its request gets its answer", async () => {
   expect(client.text()).toMatch(/^HTTP\/1\.1 200 [^]*connection: close[^]*ok$/);
   expect(client.closedBy).toBe("end");
 });
+
+test("an own answer to a request that is still arriving says that it is the last", async () => {
+  const world = await createWorld(ONE.replace("protocol: http,", "retry: {attempts: 0},"));
+  const client = world.accept().send("PUT / HTTP/1.1\r\nhost: web\r\ncontent-length: 9\r\n\r\npart");
+  upstream(world).destroy();
+  expect(client.text()).toMatch(/^HTTP\/1\.1 502 [^]*connection: close/);
+});
