@@ -85,7 +85,10 @@ export async function startEtcd(program: string, { tls }: EtcdOptions = {}): Pro
     await running?.ended;
     running = undefined;
   };
-  await start();
+  await start().catch(async (error: unknown) => {
+    await kill();
+    throw error;
+  });
   return {
     address: parsed.value,
     get client() {
