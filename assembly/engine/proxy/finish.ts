@@ -20,7 +20,7 @@ import {
   hasFlag,
   setFlag,
 } from "../tables/connections.ts";
-import { markReady, requestClose } from "../tables/control.ts";
+import { markReady, requestClose, resumeReading } from "../tables/control.ts";
 import { STREAM_RECEIVED_END, STREAM_RESET, STREAM_SENT_END, hasStreamFlag } from "../tables/streams.ts";
 import { leaveInstance } from "./attempt.ts";
 import {
@@ -81,6 +81,7 @@ export function abandonUpstream(exchange: u32, code: u32): void {
   if (!isWhole(up)) reset(up, code);
   const connection = connectionOfStream(up);
   unblock(up);
+  resumeReading(connection); // whoever it was paused for is gone
   releaseStream(up);
   returnConnection(connection);
 }
@@ -97,6 +98,7 @@ function releaseDownstream(exchange: u32): void {
     if (hasFlag(connection, CONNECTION_DRAINING) && load<u32>(connection, C_STREAM_COUNT) == 0) requestClose(connection);
     return;
   }
+  resumeReading(connection); // a body that nobody wants any more may have paused it
   const isUnread = !hasStreamFlag(down, STREAM_RECEIVED_END);
   if (!hasStreamFlag(down, STREAM_SENT_END)) reset(down, H2_CANCEL);
   else if (isUnread) closeAfterResponseH1(connection);

@@ -2,6 +2,7 @@
 // Method: a world of virtual sockets (test/support/world.ts); both ends are written by hand.
 
 import { expect, test } from "vitest";
+import * as h2 from "../../../support/frames.ts";
 import { createWorld, type World } from "../../../support/world.ts";
 
 const ONE = "services: {web: {protocol: http, instances: [{id: a, address: 10.0.0.1:80}]}}";
@@ -167,4 +168,14 @@ test("an own answer to a request that is still arriving says that it is the last
   const client = world.accept().send("PUT / HTTP/1.1\r\nhost: web\r\ncontent-length: 9\r\n\r\npart");
   upstream(world).destroy();
   expect(client.text()).toMatch(/^HTTP\/1\.1 502 [^]*connection: close/);
+});
+
+test("an answer to a body that was received but never sent on leaves the connection readable", async () => {
+  const world = await createWorld(ONE.replace("protocol: http,", "protocol: http2,"));
+  const client = world.accept().send(`POST / HTTP/1.1\r\nhost: web\r\ncontent-length: 300000\r\n\r\n${"b".repeat(300_000)}`);
+  expect(client.isPaused).toBe(true); // the server's window is 64 KiB
+  const answer = h2.headers(1, [[":status", "200"]], h2.END_HEADERS | h2.END_STREAM);
+  upstream(world).send(Buffer.concat([h2.settings(), answer]));
+  expect(client.text()).toMatch(/^HTTP\/1\.1 200 /);
+  expect(client.isPaused).toBe(false);
 });
