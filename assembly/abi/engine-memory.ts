@@ -8,13 +8,7 @@
 //
 // Rule: read by asc and by Node: integer constants only.
 
-import {
-  CONNECTIONS_MAX,
-  ENGINE_MEMORY_BYTES,
-  EXCHANGES_MAX,
-  READ_BUFFER_BYTES,
-  STREAMS_MAX,
-} from "./limits.ts";
+import { CONNECTIONS_MAX, ENGINE_MEMORY_BYTES, EXCHANGES_MAX, READ_BUFFER_BYTES, STREAMS_MAX } from "./limits.ts";
 
 /** asc lays static data from 1,024 upwards; `start` asserts that it ends below this. */
 export const STATIC_BYTES = 1048576;

@@ -88,8 +88,8 @@ export const H2_GLITCHES_PER_SECOND = 330;
 export const H2_EMPTY_FRAMES_MAX = 100;
 /**
  * Overhead budget of small DATA frames, replenished as their bytes are passed on: 6,400 tiny frames may wait. (h2 has
- * 25,600 bytes at 256 a frame; but a gRPC stream of six-byte messages behind a slow upstream is honest, and flow control
- * bounds what it can keep here anyway.)
+ * 25,600 bytes at 256 a frame; but a gRPC stream of six-byte messages behind a slow upstream is honest, and flow
+ * control bounds what it can keep here anyway.)
  */
 export const H2_SMALL_DATA_BUDGET = 1638400;
 export const H2_SMALL_DATA_OVERHEAD = 256;

@@ -3,8 +3,8 @@
 //   receive ──► (backlog) ──► h1 | h2 ──► one event after another ──► proxy
 //   poll    ──► ready list: input that had to wait ──► dirty list: what each socket is to do, as records
 //
-// A connection is forgotten in one place only, `sweep`, which `poll` calls for a dirty connection; everywhere else it is
-// only flagged. So no function below ever holds an address of a record that another one gives back.
+// A connection is forgotten in one place only, `sweep`, which `poll` calls for a dirty connection; everywhere else it
+// is only flagged. So no function below ever holds an address of a record that another one gives back.
 
 import {
   EVENT_BLOCKED,
@@ -32,7 +32,7 @@ import {
   ROLE_UPSTREAM,
 } from "../abi/engine-codes.ts";
 import { SOCKET_TIMEOUT } from "../abi/engine-records.ts";
-import { BACKLOG_BYTES_MAX, LINGER_TIMEOUT_MS, OUTPUT_CONTROL_BYTES_MAX, OUTPUT_LOW_BYTES } from "../abi/limits.ts";
+import { BACKLOG_BYTES_MAX, OUTPUT_CONTROL_BYTES_MAX, OUTPUT_LOW_BYTES } from "../abi/limits.ts";
 import { release } from "../core/pool.ts";
 import { endH1, receiveH1, startH1 } from "./h1/index.ts";
 import { endH2, receiveH2, startH2, startTurnH2 } from "./h2/index.ts";
@@ -66,7 +66,14 @@ import {
 import { awaitHead, awaitRequest, isBetweenRequests } from "./proxy/downstream.ts";
 import { flushBlocked, flushStream } from "./proxy/flow.ts";
 import { loseConnection, loseStreams, loseUnprocessed, serveConnection } from "./proxy/loss.ts";
-import { CP_IS_READY, CP_PROGRESS, CP_WRITTEN, connectionReady, drainConnection, noteRefusedH2 } from "./proxy/upstream.ts";
+import {
+  CP_IS_READY,
+  CP_PROGRESS,
+  CP_WRITTEN,
+  connectionReady,
+  drainConnection,
+  noteRefusedH2,
+} from "./proxy/upstream.ts";
 import {
   C_BACKLOG_BYTES,
   C_BACKLOG_HEAD,
@@ -87,7 +94,6 @@ import {
   CONNECTION_PEER_ENDED,
   CONNECTION_SHUTDOWN_WANTED,
   clearFlag,
-  connectionIndex,
   hasFlag,
   setFlag,
 } from "./tables/connections.ts";
@@ -95,7 +101,6 @@ import { hasReady, lastReady, markReady, requestAbort, requestClose, takeReady }
 import { CHUNK_END, CHUNK_NEXT, CHUNK_START, consumeOutput, markDirty } from "./tables/output.ts";
 import { appendBacklog } from "./tables/backlog.ts";
 import { STREAM_TUNNEL, hasStreamFlag } from "./tables/streams.ts";
-import { armTimer, connectionTimer } from "./timers.ts";
 
 /** "PRI " as one little-endian word: no HTTP/1.1 method, so four bytes decide (RFC 9113 §3.4). */
 const PRI_: u32 = 0x20495250;
@@ -169,7 +174,10 @@ export function receiveWritten(connection: u32, length: u32): void {
     }
     flushBlocked(connection);
   }
-  if (load<u32>(connection, C_OUT_BYTES) != 0 || hasFlag(connection, CONNECTION_CLOSE_WANTED | CONNECTION_SHUTDOWN_WANTED)) {
+  if (
+    load<u32>(connection, C_OUT_BYTES) != 0 ||
+    hasFlag(connection, CONNECTION_CLOSE_WANTED | CONNECTION_SHUTDOWN_WANTED)
+  ) {
     markDirty(connection);
   }
 }
@@ -223,7 +231,10 @@ function keepInput(connection: u32, ptr: u32, length: u32): void {
     requestAbort(connection);
     return;
   }
-  if (load<u32>(connection, C_BACKLOG_BYTES) > <u32>BACKLOG_BYTES_MAX && !hasFlag(connection, CONNECTION_BACKLOG_FULL)) {
+  if (
+    load<u32>(connection, C_BACKLOG_BYTES) > <u32>BACKLOG_BYTES_MAX &&
+    !hasFlag(connection, CONNECTION_BACKLOG_FULL)
+  ) {
     setFlag(connection, CONNECTION_BACKLOG_FULL);
     markDirty(connection);
   }
@@ -380,9 +391,4 @@ function endInput(connection: u32): void {
   }
   if (load<u8>(connection, C_ROLE) == ROLE_UPSTREAM) drainConnection(connection);
   requestClose(connection);
-}
-
-/** Gives a connection that closes some time to do so. */
-export function armLinger(connection: u32): void {
-  armTimer(connectionTimer(connectionIndex(connection)), now + u64(LINGER_TIMEOUT_MS) * 1000);
 }

@@ -211,6 +211,7 @@ function drainListener(listenerKind: u32): void {
 function checkConnection(connection: u32): void {
   if (load<u8>(connection, C_IN_USE) == 0 || hasFlag(connection, CONNECTION_CLOSED)) return;
   if (load<u8>(connection, C_ROLE) == ROLE_UPSTREAM) checkUpstream(connection);
-  else if (hasFlag(connection, CONNECTION_DRAINING) && !hasFlag(connection, CONNECTION_CLOSE_WANTED)) finishDrain(connection);
+  else if (hasFlag(connection, CONNECTION_DRAINING) && !hasFlag(connection, CONNECTION_CLOSE_WANTED))
+    finishDrain(connection);
   else checkDownstream(connection);
 }

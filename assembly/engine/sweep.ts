@@ -11,10 +11,12 @@ import {
   RECORD_WRITE,
 } from "../abi/engine-records.ts";
 import { PROTOCOL_H1, PROTOCOL_H2 } from "../abi/engine-codes.ts";
+import { LINGER_TIMEOUT_MS } from "../abi/limits.ts";
 import { INSTANCE_GENERATION } from "../abi/policy.ts";
-import { armLinger, receiveClosed } from "./connection.ts";
+import { receiveClosed } from "./connection.ts";
 import { stopH1 } from "./h1/index.ts";
 import { stopH2 } from "./h2/index.ts";
+import { now } from "./http/event.ts";
 import { clearLog, entryBytes, hasEntries, takeEntry } from "./proxy/log.ts";
 import { connectTimeoutOf, takeConnect } from "./proxy/upstream.ts";
 import { instanceAt } from "./route/index.ts";
@@ -46,7 +48,7 @@ import {
   setFlag,
 } from "./tables/connections.ts";
 import { CHUNK_END, CHUNK_NEXT, CHUNK_START, destroyOutput, markDirty, takeDirty } from "./tables/output.ts";
-import { connectionTimer, disarmTimer } from "./timers.ts";
+import { armTimer, connectionTimer, disarmTimer } from "./timers.ts";
 
 /** Records that one connection may need at once: 16 chunks and what else there is to say. */
 const RECORDS_PER_CONNECTION: u32 = 32;
@@ -160,7 +162,7 @@ function closeFlushed(connection: u32): void {
   clearFlag(connection, CONNECTION_PAUSED | CONNECTION_BACKLOG_FULL | CONNECTION_OUTPUT_FULL);
   tellPause(connection);
   addRecord(RECORD_SHUTDOWN, connection, 0, 0);
-  armLinger(connection);
+  armTimer(connectionTimer(connectionIndex(connection)), now + u64(LINGER_TIMEOUT_MS) * 1000);
 }
 
 function closeNow(connection: u32, how: u32): void {
@@ -191,4 +193,3 @@ function isFull(): bool {
   isCut = recordCount + RECORDS_PER_CONNECTION > <u32>RECORDS_MAX;
   return isCut;
 }
-

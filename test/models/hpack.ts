@@ -1,7 +1,7 @@
 // RFC 7541 as plainly as it can be written: strings of bits, arrays, no thought of speed. The twin of engine/hpack.
 //
-// Its Huffman code and static table are read from npm's hpack.js. The generators' lists were taken from there too, so this
-// twin shows slips of ours, not of that package: for those there are Appendix C, the corpus and nghttp2.
+// Its Huffman code and static table are read from npm's hpack.js. The generators' lists were taken from there too, so
+// this twin shows slips of ours, not of that package: for those there are Appendix C, the corpus and nghttp2.
 
 import { createRequire } from "node:module";
 

@@ -7,8 +7,9 @@
 //                             └──────────────────────────────┴────────────────────────────────────────────┘
 //
 // Text is only appended, never moved within a field block: so the decoder may hand out pointers into it, even to
-// entries that were evicted meanwhile. Where it does not fit any more, what lives moves to another block, and the caller keeps
-// the old one as long as it needs to. Names with a NAME_* have their text in static memory and take no room here.
+// entries that were evicted meanwhile. Where it does not fit any more, what lives moves to another block, and the
+// caller keeps the old one as long as it needs to. Names with a NAME_* have their text in static memory and take no
+// room here.
 
 import { NAME_OTHER } from "../../abi/field-names.ts";
 import { HPACK_ENTRY_OVERHEAD_BYTES } from "../../abi/hpack-codes.ts";

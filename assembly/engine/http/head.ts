@@ -5,12 +5,13 @@
 //   │ kind, method, …  │ name id │ flags │ lengths │ ptrs │ names, values … │
 //   └──────────────────┴──────────────────────────────────┴─────────────────┘
 //
-// Pointers are absolute. A *scratch* head (SCRATCH_HEAD, ANSWER_HEAD) may point anywhere: into the read buffer, a static
-// table, an HPACK table. It holds until the next receive. `persistHead` copies everything into one block of the pool,
-// for an exchange that waits or may have to be replayed.
+// Pointers are absolute. A *scratch* head (SCRATCH_HEAD, ANSWER_HEAD) may point anywhere: into the read buffer, a
+// static table, an HPACK table. It holds until the next receive. `persistHead` copies everything into one block of the
+// pool, for an exchange that waits or may have to be replayed.
 //
 // Rule 1: names are in lower case (RFC 9113 §8.2.1); h1 folds them as it reads.
-// Rule 2: pseudo-headers, Host, Content-Length, Transfer-Encoding, Connection and what Connection names are never in the
+// Rule 2: pseudo-headers, Host, Content-Length, Transfer-Encoding, Connection and what Connection names are never in
+// the
 //         list: they are read by the codec that received them and written by the codec that sends.
 // Rule 3: a removed field stays in the list with FIELD_REMOVED; encoders skip it.
 
@@ -137,7 +138,8 @@ export function findField(head: u32, id: u32): u32 {
 export function removeField(head: u32, id: u32): void {
   const end = fieldsEnd(head);
   for (let field = fieldAt(head, 0); field < end; field += FIELD_BYTES) {
-    if (load<u16>(field, FIELD_NAME_ID) == id) store<u8>(field, load<u8>(field, FIELD_FLAGS) | FIELD_REMOVED, FIELD_FLAGS);
+    if (load<u16>(field, FIELD_NAME_ID) == id)
+      store<u8>(field, load<u8>(field, FIELD_FLAGS) | FIELD_REMOVED, FIELD_FLAGS);
   }
 }
 
@@ -153,7 +155,8 @@ export function setHeadFlag(head: u32, flag: u32): void {
 export function persistHead(head: u32, spareFields: u32, spareText: u32): u32 {
   const count = load<u32>(head, HEAD_COUNT);
   let text = load<u32>(head, HEAD_METHOD_BYTES) + load<u32>(head, HEAD_PATH_BYTES);
-  text += load<u32>(head, HEAD_AUTHORITY_BYTES) + load<u32>(head, HEAD_PROTOCOL_BYTES) + load<u32>(head, HEAD_REASON_BYTES);
+  text +=
+    load<u32>(head, HEAD_AUTHORITY_BYTES) + load<u32>(head, HEAD_PROTOCOL_BYTES) + load<u32>(head, HEAD_REASON_BYTES);
   const end = fieldsEnd(head);
   for (let field = fieldAt(head, 0); field < end; field += FIELD_BYTES) {
     text += u32(load<u16>(field, FIELD_NAME_BYTES)) + load<u16>(field, FIELD_VALUE_BYTES);

@@ -31,14 +31,7 @@ import {
 import { POLICY_SERVICE } from "../../abi/policy.ts";
 import { writeDecimal } from "../../core/bytes.ts";
 import { closeAfterResponseH1 } from "../h1/index.ts";
-import {
-  HEAD_CONTENT_LENGTH,
-  HEAD_METHOD_ID,
-  HEAD_STATUS,
-  METHOD_HEAD,
-  startHead,
-  takeText,
-} from "../http/head.ts";
+import { HEAD_CONTENT_LENGTH, HEAD_METHOD_ID, HEAD_STATUS, METHOD_HEAD, startHead, takeText } from "../http/head.ts";
 import {
   reasonGrpcStatus,
   reasonMessage,
@@ -79,12 +72,8 @@ import { dropKept, markPipeClosed, pipeData } from "./pipe.ts";
 import { appendBytes, appendNumber, appendText, beginText, textBytes } from "./text.ts";
 
 // "application/json", "application/grpc", "1", and the pieces of the body.
-const JSON_TYPE: usize = memory.data<u8>([
-  97, 112, 112, 108, 105, 99, 97, 116, 105, 111, 110, 47, 106, 115, 111, 110,
-]);
-const GRPC_TYPE: usize = memory.data<u8>([
-  97, 112, 112, 108, 105, 99, 97, 116, 105, 111, 110, 47, 103, 114, 112, 99,
-]);
+const JSON_TYPE: usize = memory.data<u8>([97, 112, 112, 108, 105, 99, 97, 116, 105, 111, 110, 47, 106, 115, 111, 110]);
+const GRPC_TYPE: usize = memory.data<u8>([97, 112, 112, 108, 105, 99, 97, 116, 105, 111, 110, 47, 103, 114, 112, 99]);
 const ONE: usize = memory.data<u8>([49]);
 
 /** Ends an exchange with an answer of our own; whatever is upstream of it is given up. */

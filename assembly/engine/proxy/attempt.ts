@@ -39,18 +39,10 @@ import { observeInstance, pick, releaseInstance } from "../balancer.ts";
 import { becomeTunnelH1, openH1 } from "../h1/index.ts";
 import { hasExtendedConnectH2, openH2 } from "../h2/index.ts";
 import { now } from "../http/event.ts";
-import {
-  HEAD_IS_EXTENDED_CONNECT,
-  HEAD_IS_UPGRADE,
-  HEAD_KIND,
-  hasHeadFlag,
-} from "../http/head.ts";
+import { HEAD_IS_EXTENDED_CONNECT, HEAD_IS_UPGRADE, HEAD_KIND, hasHeadFlag } from "../http/head.ts";
 import { randomBelow } from "../random.ts";
 import { instanceAt } from "../route/index.ts";
-import {
-  C_OUT_BYTES,
-  connectionIndex,
-} from "../tables/connections.ts";
+import { C_OUT_BYTES, connectionIndex } from "../tables/connections.ts";
 import { S_EXCHANGE, STREAM_SENT_HEAD, setStreamFlag } from "../tables/streams.ts";
 import { armTimer, connectionTimer, disarmTimer, exchangeTimer } from "../timers.ts";
 import { answer } from "./answer.ts";

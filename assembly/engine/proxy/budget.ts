@@ -1,9 +1,10 @@
 // The retry budget: retries may add a share of the requests to a service, and a few a second besides.
 //
-// A token bucket for each service, in 1/1024 of a retry: every request puts in `ratio`, time puts in `minimumPerSecond`,
-// a retry takes 1,024. So a service that fails altogether sees at most 1 + ratio of its load (Envoy's and Linkerd's
-// budget is 20 %). A bucket holds ten seconds of the floor and begins full, as Linkerd's does: the first failures of a
-// quiet service are saved. Per worker: each worker's share of the requests fills its own bucket.
+// A token bucket for each service, in 1/1024 of a retry: every request puts in `ratio`, time puts in
+// `minimumPerSecond`, a retry takes 1,024. So a service that fails altogether sees at most 1 + ratio of its load
+// (Envoy's and Linkerd's budget is 20 %). A bucket holds ten seconds of the floor and begins full, as Linkerd's does:
+// the first failures of a quiet service are saved. Per worker: each worker's share of the requests fills its own
+// bucket.
 //
 // What was proven not processed takes nothing: it put no load on anybody (gRPC's transparent retries, proposal A6).
 

@@ -10,24 +10,11 @@ import {
 import { COUNTER_PENDING } from "../../abi/balancer-codes.ts";
 import { goawayH2 } from "../h2/index.ts";
 import { now } from "../http/event.ts";
-import {
-  C_STREAM_COUNT,
-  CONNECTION_CLOSE_WANTED,
-  CONNECTION_CONNECTING,
-  hasFlag,
-} from "../tables/connections.ts";
+import { C_STREAM_COUNT, CONNECTION_CLOSE_WANTED, CONNECTION_CONNECTING, hasFlag } from "../tables/connections.ts";
 import { requestAbort } from "../tables/control.ts";
 import { answer } from "./answer.ts";
 import { armExchange, attemptDeadline, beginAttempt, failAttempt, idleDeadline } from "./attempt.ts";
-import {
-  KIND_H2,
-  STATE_PENDING,
-  STATE_WAITING,
-  X_DEADLINE,
-  X_DETAIL,
-  X_STATE,
-  X_WAIT_UNTIL,
-} from "./exchange.ts";
+import { KIND_H2, STATE_PENDING, STATE_WAITING, X_DEADLINE, X_DETAIL, X_STATE, X_WAIT_UNTIL } from "./exchange.ts";
 import { abandonUpstream } from "./finish.ts";
 import { OUTCOME_TIMEOUT, recordAttempt } from "./metrics.ts";
 import { CP_KIND, drainConnection } from "./upstream.ts";

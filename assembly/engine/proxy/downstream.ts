@@ -53,7 +53,7 @@ export const CP_LISTENER_SERVICE: u32 = C_PROXY + 36; // number of the `--listen
 /** u64 µs: when the request head under way, or the wait for one, began. */
 export const CP_WAITING_SINCE: u32 = C_PROXY + 40;
 
-/** u64: what CP_WRITTEN was at the last check, plus one. Downstream only: upstream connections have pool links there. */
+/** u64: what CP_WRITTEN was at the last check, plus one. Only downstream: upstream has its pool links there. */
 const CP_WRITTEN_THEN: u32 = C_PROXY + 16;
 /** u32: how many checks in a row found output that did not move. */
 const CP_STALLED_CHECKS: u32 = C_PROXY + 24;

@@ -25,7 +25,6 @@ import { STREAM_RECEIVED_END, STREAM_RESET, STREAM_SENT_END, hasStreamFlag } fro
 import { leaveInstance } from "./attempt.ts";
 import {
   EXCHANGE_IS_ADMITTED,
-
   EXCHANGE_IS_TUNNEL,
   STATE_ANSWERED,
   STATE_OVER,
@@ -95,7 +94,8 @@ function releaseDownstream(exchange: u32): void {
   if (isH2(down)) {
     if (!isWhole(down)) reset(down, hasStreamFlag(down, STREAM_SENT_END) ? H2_NO_ERROR : H2_CANCEL);
     releaseStream(down);
-    if (hasFlag(connection, CONNECTION_DRAINING) && load<u32>(connection, C_STREAM_COUNT) == 0) requestClose(connection);
+    if (hasFlag(connection, CONNECTION_DRAINING) && load<u32>(connection, C_STREAM_COUNT) == 0)
+      requestClose(connection);
     return;
   }
   resumeReading(connection); // a body that nobody wants any more may have paused it

@@ -1,7 +1,7 @@
 // Room again: who was waiting for it goes on.
 //
-// A stream's own window opens: that stream. The connection's window or its socket: everybody who waits there, each once,
-// in the order in which they began to wait, one quantum each (pipe.ts), so that no stream starves its neighbours.
+// A stream's own window opens: that stream. The connection's window or its socket: everybody who waits there, each
+// once, in the order in which they began to wait, one quantum each (pipe.ts), so that no stream starves its neighbours.
 
 import { OUTPUT_HIGH_BYTES } from "../../abi/limits.ts";
 import { C_OUT_BYTES } from "../tables/connections.ts";

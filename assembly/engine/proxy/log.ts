@@ -132,7 +132,13 @@ export function logExchange(exchange: u32): void {
     store<u8>(entry, load<u8>(head, HEAD_VERSION), LOG_VERSION_DOWN);
     let at = entry + LOG_FIXED_BYTES;
     at = writeText(entry, LOG_METHOD_BYTES, at, load<u32>(head, HEAD_METHOD), load<u32>(head, HEAD_METHOD_BYTES));
-    at = writeText(entry, LOG_AUTHORITY_BYTES, at, load<u32>(head, HEAD_AUTHORITY), load<u32>(head, HEAD_AUTHORITY_BYTES));
+    at = writeText(
+      entry,
+      LOG_AUTHORITY_BYTES,
+      at,
+      load<u32>(head, HEAD_AUTHORITY),
+      load<u32>(head, HEAD_AUTHORITY_BYTES),
+    );
     at = writeText(entry, LOG_PATH_BYTES, at, load<u32>(head, HEAD_PATH), load<u32>(head, HEAD_PATH_BYTES));
     if (requestId != 0) {
       const length = u32(load<u16>(requestId, FIELD_VALUE_BYTES));

@@ -1,10 +1,6 @@
 // Connections that are gone, and exchanges that wait for one.
 
-import {
-  REASON_CONNECT_TIMEOUT,
-  REASON_UPSTREAM_RESET,
-  ROLE_DOWNSTREAM,
-} from "../../abi/engine-codes.ts";
+import { REASON_CONNECT_TIMEOUT, REASON_UPSTREAM_RESET, ROLE_DOWNSTREAM } from "../../abi/engine-codes.ts";
 import {
   C_INSTANCE,
   C_ROLE,

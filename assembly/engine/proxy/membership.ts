@@ -3,12 +3,7 @@
 
 import { REASON_NO_INSTANCE } from "../../abi/engine-codes.ts";
 import { UPSTREAM_POOLS_MAX } from "../../abi/engine-memory.ts";
-import {
-  INSTANCE_FLAGS,
-  INSTANCE_GENERATION,
-  INSTANCE_IS_DRAINING,
-  INSTANCE_IS_PRESENT,
-} from "../../abi/policy.ts";
+import { INSTANCE_FLAGS, INSTANCE_GENERATION, INSTANCE_IS_DRAINING, INSTANCE_IS_PRESENT } from "../../abi/policy.ts";
 import { instanceAt } from "../route/index.ts";
 import { failAttempt } from "./attempt.ts";
 import { CP_POOL_NEXT, drainConnection, firstConnection, firstWaiting, poolGeneration } from "./upstream.ts";

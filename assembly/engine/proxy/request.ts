@@ -117,7 +117,7 @@ import { credit, releaseStream, reset, sendHead } from "./leg.ts";
 import { keepPipe, markPipeClosed, pipeData, pipeEnd } from "./pipe.ts";
 import { CP_LISTENER_SERVICE } from "./downstream.ts";
 
-/** A FIN this soon after the request came with it: a turn's time. A person's or a program's change of mind takes longer. */
+/** A FIN this soon after the request came with it: a turn's time. A change of mind takes longer. */
 const HALF_CLOSE_US: u64 = 1000;
 /** New streams are refused above this share of the pool, in 1/256 (DESIGN §2 rule 2: 95 %). */
 const PRESSURE_REFUSES: u32 = 243;
@@ -131,7 +131,8 @@ export function receiveRequest(stream: u32, head: u32, end: bool): void {
     noteRequestEnd(exchange);
     pipeEnd(exchange + X_REQUEST, 0, 0, 0);
   }
-  const reason = poolPressure() > PRESSURE_REFUSES ? REASON_RESOURCE_EXHAUSTED : routeRequest(exchange, connection, head);
+  const reason =
+    poolPressure() > PRESSURE_REFUSES ? REASON_RESOURCE_EXHAUSTED : routeRequest(exchange, connection, head);
   // The head is kept even when there is nothing to forward: the log and the answer speak of it.
   const kept = persistHead(head, 0, 0);
   store<u32>(exchange, kept, X_HEAD);
@@ -217,12 +218,13 @@ export function receiveDownstreamReset(stream: u32): void {
 
 /**
  * The client of an HTTP/1.1 stream said FIN while it waits for its answer. Right behind the request it is a half-close,
- * as scripts make it, and the answer is still wanted. Later it is a closed socket: the client gave up, as nginx, Envoy and
- * Go take it too, and upstream hears of it at once. True when it gave up.
+ * as scripts make it, and the answer is still wanted. Later it is a closed socket: the client gave up, as nginx, Envoy
+ * and Go take it too, and upstream hears of it at once. True when it gave up.
  */
 export function receiveDownstreamEnd(stream: u32): bool {
   const exchange = load<u32>(stream, S_EXCHANGE);
-  const isHalfClose = hasX(exchange, EXCHANGE_REQUEST_ENDED) && now - load<u64>(exchange, X_REQUEST_ENDED) <= HALF_CLOSE_US;
+  const isHalfClose =
+    hasX(exchange, EXCHANGE_REQUEST_ENDED) && now - load<u64>(exchange, X_REQUEST_ENDED) <= HALF_CLOSE_US;
   if (isHalfClose) closeAfterResponseH1(load<u32>(stream, S_CONNECTION));
   else receiveDownstreamReset(stream);
   return !isHalfClose;

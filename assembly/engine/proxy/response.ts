@@ -67,13 +67,7 @@ import {
 } from "./exchange.ts";
 import { abandonUpstream, settle } from "./finish.ts";
 import { connectionOfStream, isH2, sendHead, sendInformational } from "./leg.ts";
-import {
-  OUTCOME_ANSWERED,
-  OUTCOME_REFUSED,
-  OUTCOME_RESET,
-  OUTCOME_STATUS,
-  recordAttempt,
-} from "./metrics.ts";
+import { OUTCOME_ANSWERED, OUTCOME_REFUSED, OUTCOME_RESET, OUTCOME_STATUS, recordAttempt } from "./metrics.ts";
 import { dropKept, flushPipe, markPipeClosed, pipeData, pipeEnd } from "./pipe.ts";
 import { toSwitched } from "./upgrade.ts";
 

@@ -3,15 +3,12 @@
 //   HTTP/1.1  GET + Upgrade: websocket ──► 101         HTTP/2  CONNECT + :protocol = websocket ──► 200
 //
 // Between two sidecars the key and its acceptance travel as ordinary fields, so the app at the far end computes the
-// Sec-WebSocket-Accept that the client at the near end checks. An HTTP/2 client sends no key: then one is made up for the
-// HTTP/1.1 app, and nobody needs its acceptance.
+// Sec-WebSocket-Accept that the client at the near end checks. An HTTP/2 client sends no key: then one is made up for
+// the HTTP/1.1 app, and nobody needs its acceptance.
 
 import { HEAD_REQUEST } from "../../abi/engine-codes.ts";
 import { ANSWER_HEAD } from "../../abi/engine-memory.ts";
-import {
-  NAME_SEC_WEBSOCKET_KEY,
-  NAME_X_PILLION_VERSION,
-} from "../../abi/field-names.ts";
+import { NAME_SEC_WEBSOCKET_KEY, NAME_X_PILLION_VERSION } from "../../abi/field-names.ts";
 import { equalIgnoringCase } from "../../core/bytes.ts";
 import {
   FIELD_VALUE,

@@ -3,8 +3,8 @@
 //   pool (64 bytes): all connections ─ idle HTTP/1.1 ones, last used first ─ exchanges that wait, first come first
 //
 // HTTP/2 connections are shared up to the peer's stream limit; HTTP/1.1 ones carry one exchange at a time; raw ones
-// (CONNECT ends here) belong to one exchange for life. A connection of an instance that is gone or draining takes no new
-// exchange and closes when its last one is over.
+// (CONNECT ends here) belong to one exchange for life. A connection of an instance that is gone or draining takes no
+// new exchange and closes when its last one is over.
 //
 // Rule: who waits is in the list of one pool; each connection under way may serve one of them (HTTP/1.1, raw) or all
 // (HTTP/2). When a connect fails, those that no other connect can serve are told.
@@ -248,7 +248,8 @@ export function takeIdle(connection: u32): void {
 export function drainConnection(connection: u32): void {
   setFlag(connection, CONNECTION_DRAINING);
   removeIdle(poolOf(load<u32>(connection, C_INSTANCE)), connection);
-  if (load<u32>(connection, C_STREAM_COUNT) == 0 && !hasFlag(connection, CONNECTION_CONNECTING)) requestClose(connection);
+  if (load<u32>(connection, C_STREAM_COUNT) == 0 && !hasFlag(connection, CONNECTION_CONNECTING))
+    requestClose(connection);
 }
 
 /** The peer of an HTTP/2 connection does not speak it: it answered our preface with something else. */

@@ -75,8 +75,8 @@ export function appendOutput(connection: u32, ptr: u32, length: u32): void {
 }
 
 /**
- * A contiguous place of at least `length` bytes (at most 16,368) at the end of the output; 0 when the pool is exhausted.
- * The caller writes there and calls `advanceOutput`. What is left of the chunk before is not used.
+ * A contiguous place of at least `length` bytes (at most 16,368) at the end of the output; 0 when the pool is
+ * exhausted. The caller writes there and calls `advanceOutput`. What is left of the chunk before is not used.
  */
 export function reserveOutput(connection: u32, length: u32): u32 {
   const tail = load<u32>(connection, C_OUT_TAIL);

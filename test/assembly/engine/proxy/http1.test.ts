@@ -50,7 +50,12 @@ test("pipelined requests are executed one at a time and answered in order", asyn
   upstream(world).send("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n1");
   expect(upstream(world).text()).toContain("GET /second?y=1");
   upstream(world).send("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n2");
-  expect(client.text().match(/\r\n\r\n./g)?.map((end) => end.at(-1))).toEqual(["1", "2"]);
+  expect(
+    client
+      .text()
+      .match(/\r\n\r\n./g)
+      ?.map((end) => end.at(-1)),
+  ).toEqual(["1", "2"]);
 });
 
 test("an own answer names its reason and what to do", async () => {
@@ -172,7 +177,9 @@ test("an own answer to a request that is still arriving says that it is the last
 
 test("an answer to a body that was received but never sent on leaves the connection readable", async () => {
   const world = await createWorld(ONE.replace("protocol: http,", "protocol: http2,"));
-  const client = world.accept().send(`POST / HTTP/1.1\r\nhost: web\r\ncontent-length: 300000\r\n\r\n${"b".repeat(300_000)}`);
+  const client = world
+    .accept()
+    .send(`POST / HTTP/1.1\r\nhost: web\r\ncontent-length: 300000\r\n\r\n${"b".repeat(300_000)}`);
   expect(client.isPaused).toBe(true); // the server's window is 64 KiB
   const answer = h2.headers(1, [[":status", "200"]], h2.END_HEADERS | h2.END_STREAM);
   upstream(world).send(Buffer.concat([h2.settings(), answer]));

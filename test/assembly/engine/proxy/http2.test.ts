@@ -1,12 +1,12 @@
 // Goal: HTTP/2 and gRPC through the engine: cancel both ways, flow control end to end, deadlines, draining.
-// Method: a world of virtual sockets; frames are built and read by test/support/frames.ts, which shares no code with us.
+// Method: a world of virtual sockets; frames are built and read by test/support/frames.ts, which shares no code with
+// us.
 
 import { expect, test } from "vitest";
 import * as h2 from "../../../support/frames.ts";
 import { createWorld, type Wire, type World } from "../../../support/world.ts";
 
-const ONE = (more = "") =>
-  `services: {web: {protocol: http2, ${more} instances: [{id: a, address: 10.0.0.1:80}]}}`;
+const ONE = (more = "") => `services: {web: {protocol: http2, ${more} instances: [{id: a, address: 10.0.0.1:80}]}}`;
 const REQUEST: h2.Fields = [
   [":method", "POST"],
   [":scheme", "http"],
@@ -179,7 +179,7 @@ test("draining: GOAWAY in two steps, what is under way ends, then the connection
 });
 
 test("an instance that leaves is drained: its stream ends there, new ones go elsewhere", async () => {
-  const both = `services: {web: {protocol: http2, instances: [{id: a, address: 10.0.0.1:80}, {id: b, address: 10.0.0.2:80}]}}`;
+  const both = ONE().replace("80}]", "80}, {id: b, address: 10.0.0.2:80}]");
   const world = await createWorld(ONE());
   const caller = client(world).say(h2.headers(1, REQUEST, WHOLE));
   const first = server(world);

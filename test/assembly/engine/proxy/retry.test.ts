@@ -97,7 +97,9 @@ test("a POST of which no byte was written is sent elsewhere", () => {
 });
 
 test("a body longer than bodyLimit is not kept: the failure is told, and nothing is sent twice", () => {
-  const client = world.accept().send(`PUT / HTTP/1.1\r\nhost: web\r\ncontent-length: 70000\r\n\r\n${"b".repeat(70_000)}`);
+  const client = world
+    .accept()
+    .send(`PUT / HTTP/1.1\r\nhost: web\r\ncontent-length: 70000\r\n\r\n${"b".repeat(70_000)}`);
   world.upstreams[0]!.destroy();
   world.pass(1_000);
   expect(world.upstreams.length).toBe(1);
