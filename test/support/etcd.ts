@@ -30,6 +30,8 @@ export interface EtcdOptions {
 
 export interface Etcd extends AsyncDisposable {
   readonly address: Address;
+  /** Its own folder; gone with it. */
+  readonly folder: string;
   /** A client without user and password, for the test's own reading and writing. */
   readonly client: EtcdClient;
   /** Starts it again after `kill`. */
@@ -91,6 +93,7 @@ export async function startEtcd(program: string, { tls }: EtcdOptions = {}): Pro
   });
   return {
     address: parsed.value,
+    folder,
     get client() {
       return client;
     },

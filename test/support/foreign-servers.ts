@@ -216,14 +216,21 @@ async function sendBytes(response: AnyResponse, length: number): Promise<void> {
   const block = Buffer.alloc(65_536, "x");
   for (let sent = 0; sent < length && !response.destroyed; sent += block.length) {
     const part = block.subarray(0, Math.min(block.length, length - sent));
-    if (!response.write(part)) {
-      await new Promise<void>((resolve) => {
-        response.once("drain", resolve);
-        response.once("close", resolve);
-      });
-    }
+    if (!response.write(part)) await waitForRoom(response);
   }
   response.end();
+}
+
+function waitForRoom(response: AnyResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const wake = () => {
+      response.off("drain", wake);
+      response.off("close", wake);
+      resolve();
+    };
+    response.on("drain", wake);
+    response.on("close", wake);
+  });
 }
 
 /** RST_STREAM on HTTP/2; on HTTP/1.1 the connection ends with it. */

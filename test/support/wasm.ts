@@ -29,7 +29,19 @@ export async function loadTestingModule<Exports>(
   part: string,
   imports: WebAssembly.Imports = {},
 ): Promise<TestingModule<Exports>> {
-  const compiled = await WebAssembly.compile(await buildTestingModule(part));
+  return instantiateTestingModule(await compileTestingModule(part), imports);
+}
+
+/** Builds and compiles only: who needs many instances makes them of one module. */
+export async function compileTestingModule(part: string): Promise<WebAssembly.Module> {
+  return WebAssembly.compile(await buildTestingModule(part));
+}
+
+/** A fresh instance over fresh memory. */
+export function instantiateTestingModule<Exports>(
+  compiled: WebAssembly.Module,
+  imports: WebAssembly.Imports = {},
+): TestingModule<Exports> {
   const memory = new WebAssembly.Memory({ initial: MEMORY_PAGES, maximum: MEMORY_PAGES });
   const buffer = memory.buffer as ArrayBuffer;
   const view = new DataView(buffer);
@@ -42,7 +54,7 @@ export async function loadTestingModule<Exports>(
       process.stderr.write(`${readText(view, message)} ${values.slice(0, count).join(" ")}\n`);
     },
   };
-  const instance = await WebAssembly.instantiate(compiled, { ...imports, env: { ...env, ...imports.env } });
+  const instance = new WebAssembly.Instance(compiled, { ...imports, env: { ...env, ...imports.env } });
   return { exports: instance.exports as Exports, memory, bytes: new Uint8Array(buffer), view };
 }
 

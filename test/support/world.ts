@@ -1,8 +1,8 @@
 // A world for the engine: virtual sockets, virtual time, the real balancer and real snapshots. No I/O, no waiting.
 //
-// The engine is driven through its exports exactly as the pump does it, so what passes here passes there. A `Wire` is one
-// end of a socket, held by the test: it writes bytes to the engine and reads what the engine wrote. Upstream wires come
-// into being when the engine connects; `world.onConnect` decides what becomes of a connect.
+// The engine is driven through its exports exactly as the pump does it, so what passes here passes there. A `Wire` is
+// one end of a socket, held by the test: it writes bytes to the engine and reads what the engine wrote. Upstream wires
+// come into being when the engine connects; `world.onConnect` decides what becomes of a connect.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -30,7 +30,7 @@ import {
 } from "../../src/snapshot/index.ts";
 import { Balancer, type BalancerExports, instantiateBalancer } from "../../src/wasm/index.ts";
 import { projectRoot } from "./source.ts";
-import { loadTestingModule, type TestingModule } from "./wasm.ts";
+import { compileTestingModule, instantiateTestingModule, type TestingModule } from "./wasm.ts";
 
 interface EngineExports {
   start(worker: number, seed: number, nowUs: number): void;
@@ -69,6 +69,8 @@ export class Wire {
   /** While true the kernel takes nothing: writes stay in flight. */
   isStalled = false;
   inFlight = 0;
+  /** Bytes of one piece may arrive changed: the canary of what watches them. */
+  corrupt: ((bytes: Buffer) => Buffer) | undefined;
   /** Called with every piece that the engine writes. */
   onBytes: ((bytes: Buffer) => void) | undefined;
 
@@ -127,7 +129,8 @@ export class Wire {
     return this.read().toString("latin1");
   }
 
-  deliver(bytes: Buffer): void {
+  deliver(sent: Buffer): void {
+    const bytes = this.corrupt?.(sent) ?? sent;
     this.#inbox.push(bytes);
     this.onBytes?.(bytes);
   }
@@ -177,6 +180,12 @@ export class World {
     if (code !== 0) throw new Error(`snapshot refused: ${code}`);
   }
 
+  /** What the snapshot in force says of instances and services. */
+  get snapshot(): CompiledSnapshot {
+    if (this.#snapshot === undefined) throw new Error("nothing was loaded yet");
+    return this.#snapshot;
+  }
+
   /** `service/id` of a slot. */
   nameOf(slot: number): string {
     const instance = this.#snapshot?.instances.find((one) => one.slot === slot);
@@ -215,18 +224,17 @@ export class World {
     this.turn();
   }
 
-  /** Polls until there is nothing more to do. */
+  /** Polls as the pump does: until nothing was learned from the walk and the engine says that it has said everything. */
   turn(): void {
     if (this.#isTurning) return;
     this.#isTurning = true;
     for (let rounds = 0; ; rounds += 1) {
       if (rounds > 10_000) throw new Error("the engine never comes to rest");
-      const count = this.engine.poll(this.nowUs);
-      this.#walk(count);
+      this.#walk(this.engine.poll(this.nowUs));
       const deferred = this.#deferred;
       this.#deferred = [];
       for (const action of deferred) action();
-      if (count === 0 && deferred.length === 0 && this.engine.more() === 0) break;
+      if (deferred.length === 0 && this.engine.more() === 0) break;
     }
     this.#isTurning = false;
   }
@@ -292,16 +300,26 @@ export class World {
   }
 }
 
+/** Makes worlds of modules that are built and compiled once. */
+export type WorldMaker = (yaml: string, options?: Partial<SnapshotOptions>) => World;
+
+export async function prepareWorlds(): Promise<WorldMaker> {
+  const wasm = await WebAssembly.compile(readFileSync(join(projectRoot, "build/wasm/balancer.wasm")));
+  const engine = await compileTestingModule("engine");
+  return (yaml, options = {}) => {
+    const balancer = new Balancer(wasm);
+    const exports: BalancerExports = instantiateBalancer(wasm, balancer.memory);
+    exports.start(1, 7);
+    const imports = { balancer: exports as unknown as WebAssembly.ModuleImports };
+    const module = instantiateTestingModule<EngineExports>(engine, imports);
+    const world = new World(module, balancer);
+    module.exports.start(1, 42, world.nowUs);
+    return world.load(yaml, options);
+  };
+}
+
 /** A world with an engine that has just started; `options.app` makes it an inbound one too. */
 export async function createWorld(yaml: string, options: Partial<SnapshotOptions> = {}): Promise<World> {
-  const wasm = await WebAssembly.compile(readFileSync(join(projectRoot, "build/wasm/balancer.wasm")));
-  const balancer = new Balancer(wasm);
-  const exports: BalancerExports = instantiateBalancer(wasm, balancer.memory);
-  exports.start(1, 7);
-  const module = await loadTestingModule<EngineExports>("engine", {
-    balancer: exports as unknown as WebAssembly.ModuleImports,
-  });
-  const world = new World(module, balancer);
-  module.exports.start(1, 42, world.nowUs);
-  return world.load(yaml, options);
+  const make = await prepareWorlds();
+  return make(yaml, options);
 }

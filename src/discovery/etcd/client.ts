@@ -5,6 +5,8 @@
 // by whoever made it, a transaction may not, and only the caller knows which it was.
 
 import { readFile } from "node:fs/promises";
+import { isIP } from "node:net";
+import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import { type ChannelCredentials, credentials as grpcCredentials } from "@grpc/grpc-js";
 import { type Address, type Clock, isPillionError, messageOf, pillionError } from "../../base/index.ts";
 import { type Method, RANGE } from "./rpc.ts";
@@ -96,12 +98,13 @@ class ClusterClient implements EtcdClient {
 
   async #connect(): Promise<OpenSession> {
     const { endpoints, clock, credentials } = this.#options;
-    const channel = await this.#readCredentials();
+    const files = await this.#readTlsFiles();
     const problems: string[] = [];
     for (let tries = 0; tries < endpoints.length; tries += 1) {
       if (this.#isClosed) throw pillionError("PILLION_REGISTRY_STOPPED", {});
       const endpoint = endpoints[this.#nextEndpoint % endpoints.length]!;
       this.#nextEndpoint += 1;
+      const channel = channelCredentialsOf(endpoint, files);
       const session = createSession({ endpoint, channel, credentials, clock });
       try {
         const store = await this.#probe(session);
@@ -126,12 +129,30 @@ class ClusterClient implements EtcdClient {
   }
 
   /** Read for every new session: certificates are renewed while we run. */
-  async #readCredentials(): Promise<ChannelCredentials> {
+  async #readTlsFiles(): Promise<TlsTexts | undefined> {
     const { tls } = this.#options;
-    if (tls === undefined) return grpcCredentials.createInsecure();
+    if (tls === undefined) return undefined;
     const [ca, key, cert] = await Promise.all([tls.ca, tls.key, tls.cert].map(readOptional));
-    return grpcCredentials.createSsl(ca ?? null, key ?? null, cert ?? null);
+    return { ca, key, cert };
   }
+}
+
+interface TlsTexts {
+  readonly ca: Buffer | undefined;
+  readonly key: Buffer | undefined;
+  readonly cert: Buffer | undefined;
+}
+
+function channelCredentialsOf({ host }: Address, files: TlsTexts | undefined): ChannelCredentials {
+  if (files === undefined) return grpcCredentials.createInsecure();
+  const { ca, key, cert } = files;
+  // An address is judged by the certificate's addresses; session.ts says why grpc-js would judge another name.
+  const verify = isIP(host) === 0 ? {} : { checkServerIdentity: judgeAddress(host) };
+  return grpcCredentials.createSsl(ca ?? null, key ?? null, cert ?? null, verify);
+}
+
+function judgeAddress(host: string): (name: string, certificate: PeerCertificate) => Error | undefined {
+  return (_, certificate) => checkServerIdentity(host, certificate);
 }
 
 async function readOptional(path: string | undefined): Promise<Buffer | undefined> {

@@ -7,6 +7,7 @@
 //
 // `hasleader` makes a member that lost its cluster say so instead of answering from its past.
 
+import { isIP } from "node:net";
 import {
   type ChannelCredentials,
   Client,
@@ -35,6 +36,9 @@ const KEEPALIVE_TIME_MS = 10_000;
 const KEEPALIVE_TIMEOUT_MS = 5000;
 /** A page of a list holds a thousand documents; one document is at most 1.5 MiB, so this is a guard and not a limit. */
 const MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
+
+/** The server name sent to an endpoint that is an address; RFC 2606 keeps it from being anybody's. */
+const NAMELESS = "etcd.invalid";
 
 export interface Credentials {
   readonly user: string;
@@ -82,6 +86,8 @@ class GrpcSession implements Session {
       "grpc.use_local_subchannel_pool": 1,
       "grpc.enable_retries": 0,
       "grpc.service_config_disable_resolution": 1,
+      // Node refuses an address as the name of a TLS server (RFC 6066 §3), and grpc-js names one nevertheless.
+      ...(isIP(options.endpoint.host) === 0 ? {} : { "grpc.ssl_target_name_override": NAMELESS }),
       // No proxy of the environment stands between a sidecar and its etcd.
       "grpc.enable_http_proxy": 0,
     });
