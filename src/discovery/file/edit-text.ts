@@ -1,7 +1,8 @@
 // Changes documents in the text of a mesh file, and leaves everything else as its author wrote it.
 //
-// Only what differs is touched: an unchanged field keeps its comment, its quotes and its place. A document that is new
-// is appended to its section. Pure text to text; reading, writing and judging are the registry's.
+// Only what differs is touched: every other field keeps its value, its quotes, its comment and its place. White space is
+// written anew in one way (a comment behind a section's name moves to the line below). A document that is new is appended
+// to its section. Pure text to text; reading, writing and judging are the registry's.
 
 import { type Document, isMap, isScalar, isSeq, type Pair, parseDocument, YAMLMap, YAMLSeq } from "yaml";
 import { assertNever, pillionError } from "../../base/index.ts";
@@ -18,25 +19,32 @@ export function editMeshText(text: string, changes: readonly RegistryChange[]): 
     throw pillionError("PILLION_CONFIG_INVALID", { problem: "the mesh file must hold services, routes and so on" });
   }
   for (const { id, value } of changes) changeOne(document, document.contents, id, value);
-  return document.toString({ lineWidth: 0 });
+  // {a: 1} or { a: 1 }, as the author likes it.
+  const flowCollectionPadding = /[{[] \S/.test(text);
+  return document.toString({ lineWidth: 0, flowCollectionPadding });
 }
 
+const FOLDER_OF_KIND = { service: "services", instance: "services", route: "routes", access: "access" } as const;
+
 function changeOne(document: Document, root: YAMLMap, id: DocumentId, value: Written | undefined): void {
+  if (id.kind === "mesh") {
+    changeField(document, root, "mesh", value);
+    return;
+  }
+  const folder = FOLDER_OF_KIND[id.kind];
+  // A deletion must not make the section in which it finds nothing.
+  if (value === undefined && !isMap(root.get(folder, true))) return;
+  const section = mapAt(document, root, folder);
   switch (id.kind) {
-    case "mesh":
-      changeField(document, root, "mesh", value);
-      break;
     case "service":
-      changeService(document, mapAt(document, root, "services"), id.name, value);
+      changeService(document, section, id.name, value);
       break;
     case "instance":
-      changeInstance(document, mapAt(document, root, "services"), id, value);
+      changeInstance(document, section, id, value);
       break;
     case "route":
-      changeField(document, mapAt(document, root, "routes"), id.name, value);
-      break;
     case "access":
-      changeField(document, mapAt(document, root, "access"), id.name, value);
+      changeField(document, section, id.name, value);
       break;
     default:
       assertNever(id);
@@ -69,9 +77,17 @@ function changeField(
     return;
   }
   if (pair !== undefined && isSame(toJson(document, pair.value), value)) return;
+  if (pair !== undefined && isScalar(pair.value) && !isCollection(value)) {
+    pair.value.value = value;
+    return;
+  }
   const node = document.createNode(value);
   if (pair === undefined) map.add(document.createPair(field, node));
   else pair.value = node;
+}
+
+function isCollection(value: unknown): boolean {
+  return typeof value === "object" && value !== null;
 }
 
 function patchMap(document: Document, map: YAMLMap, value: Written, kept: readonly string[]): void {
