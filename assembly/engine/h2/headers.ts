@@ -79,7 +79,6 @@ import { countStream, forgiveRefusal, spendRefusal } from "./guard.ts";
 import { failConnection, goawayH2, stopConnection } from "./shutdown.ts";
 import {
   CLOSED_BY_PEER,
-  CLOSED_BY_US,
   CLOSED_ENDED,
   FLAG_END_HEADERS,
   FLAG_END_STREAM,
@@ -103,7 +102,7 @@ import {
   STREAM_REFUSED,
   U31_MAX,
 } from "./state.ts";
-import { closedKind, failStream, failUnknown, isIdle, rememberClosed } from "./streams.ts";
+import { closedKind, failStream, failUnknown, isIdle } from "./streams.ts";
 
 /** In H_BLOCK_FLAGS and in the flags of a block: the stream was made to depend on itself (RFC 7540 §5.3.1). */
 const BLOCK_SELF_DEPENDENT: u32 = 128;
@@ -212,7 +211,6 @@ function receiveRequest(connection: u32, id: u32, flags: u32, ptr: u32, length: 
   countStream(connection);
   if (hasH2(connection, H2_FINAL_SENT) && id > load<u32>(connection, H_OWN_LAST)) {
     // The client has read, or will read, that this one was not processed (RFC 9113 §6.8).
-    rememberClosed(connection, id, CLOSED_BY_US);
     return ignoreBlock(connection, ptr, length);
   }
   if (load<u32>(connection, C_STREAM_COUNT) >= load<u32>(connection, H_STREAMS_MAX)) {
@@ -231,7 +229,6 @@ function receiveRequest(connection: u32, id: u32, flags: u32, ptr: u32, length: 
   const stream = createStream(connection, id);
   if (stream == 0) {
     sendReset(connection, id, H2_REFUSED_STREAM);
-    rememberClosed(connection, id, CLOSED_BY_US);
     return EVENT_NONE;
   }
   forgiveRefusal(connection);
@@ -261,7 +258,6 @@ function refuseRequest(connection: u32, id: u32, ptr: u32, length: u32): i32 {
   const event = ignoreBlock(connection, ptr, length);
   if (event != EVENT_NONE) return event;
   sendReset(connection, id, H2_REFUSED_STREAM);
-  rememberClosed(connection, id, CLOSED_BY_US);
   if (spendRefusal(connection)) return EVENT_NONE;
   return failConnection(connection, H2_ENHANCE_YOUR_CALM, GLITCH_REFUSED_STREAMS);
 }
@@ -284,7 +280,8 @@ function receiveResponse(connection: u32, stream: u32, state: u32, flags: u32, p
     return EVENT_INFORMATIONAL;
   }
   const isTunnel = (state & STREAM_REQUEST_IS_CONNECT) != 0 && status < 300;
-  // A length says something about a HEAD's or a 304's representation; on 204 and in a tunnel it is void (RFC 9110 §8.6).
+  // A length says something about a HEAD's or a 304's representation; on 204 and in a tunnel it is void (RFC 9110
+  // §8.6).
   if (isTunnel || status == 204) store<i64>(SCRATCH_HEAD, -1, HEAD_CONTENT_LENGTH);
   let expected = load<i64>(SCRATCH_HEAD, HEAD_CONTENT_LENGTH);
   if (!isTunnel && ((state & STREAM_REQUEST_IS_HEAD) != 0 || isBodyless(status))) expected = 0;

@@ -105,8 +105,8 @@ export function sweepStreams(connection: u32): i32 {
 }
 
 /**
- * The peer's FIN: nothing can be opened any more. A request that was whole may still be answered; every message cut short is an EVENT_RESET (CANCEL);
- * call until EVENT_NONE.
+ * The peer's FIN: nothing can be opened any more. A request that was whole may still be answered; every message cut
+ * short is an EVENT_RESET (CANCEL); call until EVENT_NONE.
  */
 export function endH2(connection: u32): i32 {
   setH2(connection, H2_GOAWAY_RECEIVED);

@@ -74,10 +74,9 @@ export const MODE_SKIP: u32 = 3; // H_LEFT bytes for nobody
 export const MODE_PREFACE: u32 = 4; // the client's 24 bytes
 
 // H_CLOSED: how a stream ended.
-export const CLOSED_NEVER: u32 = 0; // not in the ring
-export const CLOSED_ENDED: u32 = 1; // both sides said END_STREAM
-export const CLOSED_BY_US: u32 = 2; // we reset it: what is under way may still come (RFC 9113 §5.1)
-export const CLOSED_BY_PEER: u32 = 3; // the peer reset it: nothing may come
+export const CLOSED_SILENTLY: u32 = 0; // not in the ring: we reset it, or long ago; what still comes is ignored
+export const CLOSED_ENDED: u32 = 1; // both sides said END_STREAM: nothing may come
+export const CLOSED_BY_PEER: u32 = 2; // the peer reset it: nothing may come
 
 // ── Stream ───────────────────────────────────────────────────────────────────────────────────────
 export const S_OUTSTANDING: u32 = S_CODEC; // u32 bytes given to the proxy and not yet credited

@@ -1,8 +1,9 @@
 // The life of a stream (RFC 9113 §5.1): opening, resetting, releasing, and what is still known of those that are gone.
 //
 //   record exists   STREAM_RECEIVED_END / STREAM_SENT_END / STREAM_RESET are the states of §5.1
-//   record is gone  id > H_LAST_ID: idle · in the ring of the last 16: how it ended · else closed long ago, or (inside
-//                   the latest range that the client stepped over) never opened
+//   record is gone  id > H_LAST_ID: idle
+//                   in the ring of 16: the peer ended or reset it, so frames that still come are its error (§5.1)
+//                   else: we reset it, or it ended long ago: what crossed that on the way is ignored
 //
 // A record lives until the proxy releases it: work that still runs keeps its slot, whatever the wire says.
 
@@ -51,10 +52,9 @@ import { isFlooded, spendReset } from "./guard.ts";
 import { failConnection } from "./shutdown.ts";
 import {
   CLOSED_BY_PEER,
-  CLOSED_BY_US,
   CLOSED_COUNT,
   CLOSED_ENDED,
-  CLOSED_NEVER,
+  CLOSED_SILENTLY,
   H_CLOSED,
   H_CLOSED_AT,
   H_LAST_ID,
@@ -120,7 +120,11 @@ export function releaseStreamH2(stream: u32): void {
     const isAnswered = load<u8>(connection, C_ROLE) == ROLE_DOWNSTREAM && (flags & STREAM_SENT_END) != 0;
     resetH2(stream, isAnswered ? H2_NO_ERROR : H2_CANCEL);
   }
-  if (id != 0) rememberClosed(connection, id, closedKindOf(load<u32>(stream, S_FLAGS)));
+  if (id != 0) {
+    const state = load<u32>(stream, S_FLAGS);
+    if ((state & STREAM_RESET_BY_PEER) != 0) rememberClosed(connection, id, CLOSED_BY_PEER);
+    else if ((state & STREAM_RESET) == 0) rememberClosed(connection, id, CLOSED_ENDED);
+  }
   destroyStream(stream);
   creditConnection(connection, 0);
 }
@@ -141,7 +145,7 @@ export function failStream(connection: u32, stream: u32, code: u32, kind: u32): 
 export function failUnknown(connection: u32, id: u32, code: u32, kind: u32): i32 {
   glitch(connection, kind);
   sendReset(connection, id, code);
-  rememberClosed(connection, id, CLOSED_BY_US);
+  forgetClosed(connection, id);
   if (!spendReset(connection, kind == GLITCH_BAD_MESSAGE))
     return failConnection(connection, H2_ENHANCE_YOUR_CALM, GLITCH_RESETS);
   if (isFlooded(connection)) return failConnection(connection, H2_ENHANCE_YOUR_CALM, GLITCH_OUTPUT);
@@ -175,31 +179,26 @@ export function isIdle(connection: u32, id: u32): bool {
 /** How a stream without a record ended, as far as it is remembered: CLOSED_*. */
 export function closedKind(connection: u32, id: u32): u32 {
   const place = placeOf(connection, id);
-  return place == 0 ? CLOSED_NEVER : load<u32>(place) & 3;
-}
-
-/** Keeps in mind how a stream ended; the oldest of 16 is forgotten. */
-export function rememberClosed(connection: u32, id: u32, kind: u32): void {
-  let place = placeOf(connection, id);
-  if (place == 0) {
-    const at = u32(load<u8>(connection, H_CLOSED_AT));
-    store<u8>(connection, u8((at + 1) & (CLOSED_COUNT - 1)), H_CLOSED_AT);
-    place = connection + H_CLOSED + at * 4;
-  }
-  store<u32>(place, ((id >> 1) << 2) | kind);
+  return place == 0 ? CLOSED_SILENTLY : load<u32>(place) & 3;
 }
 
 /** A frame that may not come any more, on a stream without a record: RFC 9113 §5.1, "closed". */
 export function receiveOnClosed(connection: u32, id: u32): i32 {
-  const kind = closedKind(connection, id);
-  // What crossed our RST_STREAM on the way, or belongs to a stream of long ago, means nothing.
-  if (kind == CLOSED_BY_US || kind == CLOSED_NEVER) return EVENT_NONE;
+  if (closedKind(connection, id) == CLOSED_SILENTLY) return EVENT_NONE;
   return failUnknown(connection, id, H2_STREAM_CLOSED, GLITCH_STREAM_STATE);
 }
 
-function closedKindOf(flags: u32): u32 {
-  if (flags & STREAM_RESET_BY_PEER) return CLOSED_BY_PEER;
-  return flags & STREAM_RESET ? CLOSED_BY_US : CLOSED_ENDED;
+/** Keeps in mind how a stream ended; the oldest of 16 is forgotten. */
+function rememberClosed(connection: u32, id: u32, kind: u32): void {
+  const at = u32(load<u8>(connection, H_CLOSED_AT));
+  store<u8>(connection, u8((at + 1) & (CLOSED_COUNT - 1)), H_CLOSED_AT);
+  store<u32>(connection + H_CLOSED + at * 4, ((id >> 1) << 2) | kind);
+}
+
+/** The peer was told what it did wrong: once is enough. */
+function forgetClosed(connection: u32, id: u32): void {
+  const place = placeOf(connection, id);
+  if (place != 0) store<u32>(place, 0);
 }
 
 function placeOf(connection: u32, id: u32): u32 {
@@ -207,7 +206,7 @@ function placeOf(connection: u32, id: u32): u32 {
   const end = connection + H_CLOSED + CLOSED_COUNT * 4;
   for (let place = connection + H_CLOSED; place != end; place += 4) {
     const entry = load<u32>(place);
-    if (entry >> 2 == key && (entry & 3) != CLOSED_NEVER) return place;
+    if (entry >> 2 == key && (entry & 3) != CLOSED_SILENTLY) return place;
   }
   return 0;
 }

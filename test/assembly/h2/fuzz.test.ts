@@ -1,7 +1,7 @@
 // Any bytes: no trap, no leak, events in an order that a proxy can rely on, and the same ones however they are cut.
 //
-// Structure-aware: frames of every type with plausible and implausible parts, whole conversations of them, some bytes of
-// which are changed afterwards. A proxy of a few lines answers, so that streams reach every state.
+// Structure-aware: frames of every type with plausible and implausible parts, whole conversations of them, some bytes
+// of which are changed afterwards. A proxy of a few lines answers, so that streams reach every state.
 
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";

@@ -201,6 +201,15 @@ describe("frames that say nothing", () => {
     expect(countUntilFatal(20_000, (index) => (index % 2 === 0 ? ping() : settings()))).toBe(Number.POSITIVE_INFINITY);
   });
 
+  test("A29 one PING is too much when a megabyte of answers waits unread", () => {
+    for (let id = 1; id < 2 * 100; id += 2) {
+      connection.receive(request(id));
+      connection.respond(id, { status: 200, fields: [["x", "y".repeat(15_000)]] }, true);
+      connection.release(id);
+    }
+    expect(printEvents(connection.receive(ping()))).toEqual([FATAL]);
+  });
+
   test("PING beside bulk on a slow link: an output that is never empty", () => {
     connection.receive(Buffer.concat([windowUpdate(0, 1_000_000), request(1)]));
     connection.receive(windowUpdate(1, 1_000_000));
@@ -362,6 +371,23 @@ describe("an exhausted pool", () => {
     connection.respond(1, { status: 200 }, false);
     connection.sendData(1, "x", true);
     expect(connection.outputBytes()).toHaveLength(0);
+  });
+
+  test("that is nearly full grants each stream no more than the default window", () => {
+    connection.creditsAtOnce = false;
+    connection.receive(request(1, END_HEADERS));
+    exhaust();
+    const all = blocks.length;
+    for (const block of blocks.splice(0, Math.floor(all * 0.12))) engine.exports.release(block);
+    for (let index = 0; index < 16; index += 1) connection.receive(data(1, Buffer.alloc(16384)));
+    connection.credit(1, 262144);
+    expect(connection.output()).toEqual(["WINDOW_UPDATE 1 65535"]);
+    connection.receive(data(1, Buffer.alloc(16384)));
+    connection.credit(1, 16384);
+    expect(connection.output()).toEqual([]);
+    connection.receive(Buffer.concat([data(1, Buffer.alloc(16384)), data(1, Buffer.alloc(16384))]));
+    connection.credit(1, 32768);
+    expect(connection.output()).toEqual(["WINDOW_UPDATE 1 49152"]);
   });
 
   test("withholds credit until something was released", () => {
