@@ -16,10 +16,11 @@ import {
   REASON_NOT_READY,
   REASON_OVERFLOW,
   REASON_RATE_LIMITED,
+  REASON_REQUEST_TIMEOUT,
   REASON_RESOURCE_EXHAUSTED,
 } from "../../abi/engine-codes.ts";
-import { LISTENER_INBOUND } from "../../abi/engine-records.ts";
 import { ANSWER_HEAD, PROXY_SCRATCH } from "../../abi/engine-memory.ts";
+import { LISTENER_INBOUND } from "../../abi/engine-records.ts";
 import {
   NAME_CONTENT_TYPE,
   NAME_GRPC_MESSAGE,
@@ -41,13 +42,16 @@ import {
   reasonTextBytes,
 } from "../http/reasons-table.ts";
 import { instanceId, nameBytes, serviceName } from "../route/index.ts";
-import { STREAM_RESET, hasStreamFlag } from "../tables/streams.ts";
+import { hasStreamFlag, STREAM_RESET } from "../tables/streams.ts";
+import { leaveInstance } from "./attempt.ts";
 import {
   EXCHANGE_IS_GRPC,
   EXCHANGE_IS_ROUTED,
   EXCHANGE_OWN_ANSWER,
   EXCHANGE_REQUEST_ENDED,
+  hasX,
   STATE_ANSWERED,
+  setX,
   X_ATTEMPTS,
   X_DETAIL,
   X_DOWN,
@@ -61,13 +65,10 @@ import {
   X_RESPONSE,
   X_STATE,
   X_STATUS,
-  hasX,
-  setX,
 } from "./exchange.ts";
 import { abandonUpstream, finishExchange, settle } from "./finish.ts";
 import { addKnown } from "./forwarded.ts";
 import { connectionOfStream, isH2, reset, sendHead } from "./leg.ts";
-import { leaveInstance } from "./attempt.ts";
 import { dropKept, markPipeClosed, pipeData } from "./pipe.ts";
 import { appendBytes, appendNumber, appendText, beginText, textBytes } from "./text.ts";
 
@@ -87,7 +88,8 @@ export function answer(exchange: u32, reason: u32): void {
     return;
   }
   if (load<u8>(exchange, X_STATE) == STATE_ANSWERED) {
-    reset(down, H2_INTERNAL_ERROR); // never a clean end of a response that is not whole
+    // Never a clean end of a response that is not whole. A gRPC client takes CANCEL at its deadline for the deadline.
+    reset(down, reason == REASON_REQUEST_TIMEOUT ? H2_CANCEL : H2_INTERNAL_ERROR);
     finishExchange(exchange);
     return;
   }

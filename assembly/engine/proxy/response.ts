@@ -7,6 +7,7 @@ import {
   H2_CANCEL,
   H2_REFUSED_STREAM,
   HEAD_RESPONSE,
+  REASON_REQUEST_TIMEOUT,
   REASON_UPSTREAM_PROTOCOL,
   REASON_UPSTREAM_RESET,
   RESET_BY_PEER,
@@ -27,9 +28,9 @@ import { now } from "../http/event.ts";
 import {
   FIELD_VALUE,
   FIELD_VALUE_BYTES,
+  findField,
   HEAD_STATUS,
   HEAD_VERSION,
-  findField,
   persistHead,
   removeField,
   startHead,
@@ -45,10 +46,13 @@ import {
   EXCHANGE_IS_IDEMPOTENT,
   EXCHANGE_IS_TUNNEL,
   EXCHANGE_IS_UPGRADE,
+  hasX,
   STATE_ANSWERED,
   STATE_SENT,
+  setX,
   X_ACTIVITY,
   X_ATTEMPT_STARTED,
+  X_DEADLINE,
   X_DETAIL,
   X_DOWN,
   X_EDITS,
@@ -62,12 +66,17 @@ import {
   X_STATUS,
   X_UP,
   X_UPSTREAM_US,
-  hasX,
-  setX,
 } from "./exchange.ts";
 import { abandonUpstream, settle } from "./finish.ts";
 import { connectionOfStream, isH2, sendHead, sendInformational } from "./leg.ts";
-import { OUTCOME_ANSWERED, OUTCOME_REFUSED, OUTCOME_RESET, OUTCOME_STATUS, recordAttempt } from "./metrics.ts";
+import {
+  OUTCOME_ANSWERED,
+  OUTCOME_REFUSED,
+  OUTCOME_RESET,
+  OUTCOME_STATUS,
+  OUTCOME_TIMEOUT,
+  recordAttempt,
+} from "./metrics.ts";
 import { dropKept, flushPipe, markPipeClosed, pipeData, pipeEnd } from "./pipe.ts";
 import { toSwitched } from "./upgrade.ts";
 
@@ -156,6 +165,13 @@ export function receiveUpstreamReset(stream: u32, code: u32, flags: u32): void {
 
 /** An upstream stream is gone without a whole response. */
 export function loseUpstream(exchange: u32, reason: u32, isUnprocessed: bool): void {
+  // A server that was told the caller's deadline gives up at the same moment as we do, and may be heard first.
+  const deadline = load<u64>(exchange, X_DEADLINE);
+  if (deadline != 0 && deadline <= now) {
+    recordAttempt(exchange, OUTCOME_TIMEOUT);
+    answer(exchange, REASON_REQUEST_TIMEOUT);
+    return;
+  }
   if (load<u8>(exchange, X_STATE) != STATE_SENT) {
     recordAttempt(exchange, OUTCOME_RESET);
     answer(exchange, reason);

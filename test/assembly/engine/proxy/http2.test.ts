@@ -134,6 +134,24 @@ test("grpc-timeout is honoured: DEADLINE_EXCEEDED downstream, a reset upstream, 
   expect(callee.hear()).toEqual(["RST_STREAM 1 CANCEL"]);
 });
 
+test("a server that gives up at the caller's deadline, before our timer: DEADLINE_EXCEEDED, not UNAVAILABLE", async () => {
+  const world = await createWorld(ONE());
+  const caller = client(world).say(h2.headers(1, [...GRPC, ["grpc-timeout", "200m"]], WHOLE));
+  const callee = server(world);
+  callee.hear();
+  world.nowUs += 200_000; // no timer has fired yet: the server's was earlier by a hair
+  callee.say(h2.resetStream(1, 8));
+  expect(caller.hear()[0]).toMatch(/^HEADERS 1 ES .*:status 200 .*grpc-status 4 .*request-timeout/);
+});
+
+test("a deadline in the middle of an answer is a CANCEL, which a gRPC client takes for its deadline", async () => {
+  const world = await createWorld(ONE());
+  const caller = client(world).say(h2.headers(1, [...GRPC, ["grpc-timeout", "200m"]], WHOLE));
+  server(world).say(h2.headers(1, [[":status", "200"]]), h2.data(1, "half"));
+  world.pass(210);
+  expect(caller.hear()).toEqual(["HEADERS 1 | :status 200", 'DATA 1 "half"', "RST_STREAM 1 CANCEL"]);
+});
+
 test("an own answer to a gRPC call is trailers only", async () => {
   const world = await createWorld(ONE());
   const caller = client(world).say(h2.headers(1, GRPC.with(3, [":authority", "nobody"])));
