@@ -31,6 +31,9 @@ export interface Judgement<T> {
 /** Strict for the operator, tolerant for the fleet: whether an unknown field is an issue or is dropped. */
 export type JudgeMode = "strict" | "tolerant";
 
+/** A message is a line; enough of a text to recognise it. */
+const QUOTED_MAX = 60;
+
 /** Dropping a field can uncover no new one, but a bound is cheaper than the proof. */
 const DROP_ROUNDS_MAX = 8;
 
@@ -92,6 +95,7 @@ function wordsOf(issue: z.core.$ZodIssue): { message: string; hint?: string | un
   switch (issue.code) {
     case "invalid_type": {
       if (issue.input === undefined) return { message: "is missing" };
+      if (issue.path.length === 0 && typeof issue.input === "string") return { message: "is not a JSON object" };
       const message = `must be ${nounOf(issue.expected)}, not ${kindOf(issue.input)}`;
       const isUnitMissing = issue.expected === "string" && typeof issue.input === "number";
       return { message, hint: isUnitMissing ? "put it in quotes; a duration needs a unit, such as 250ms" : undefined };
@@ -134,7 +138,7 @@ function kindOf(value: unknown): string {
   if (value === null) return "empty";
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object") return "a section";
-  return typeof value === "string" ? JSON.stringify(value) : String(value);
+  return typeof value === "string" ? JSON.stringify(value.slice(0, QUOTED_MAX)) : String(value);
 }
 
 /** A copy of `tree` without the field at `path`. */

@@ -19,9 +19,9 @@ interface NotYetRow {
 
 const SERVICE_ROWS: readonly Omit<NotYetRow, "kind">[] = [
   { path: ["protocol"], isUnmet: (value) => value === "tcp", effect: "TCP services are not carried" },
-  { path: ["balance", "policy"], isUnmet: (value) => value === "maglev", effect: "maglev balances as ring-hash" },
   { path: ["balance", "slowStart"], effect: "newcomers get their full share at once" },
   { path: ["balance", "zone"], isUnmet: (value) => value === "prefer", effect: "zones are not looked at" },
+  { path: ["timeout", "attempt"], isUnmet: isAuto, effect: "with auto, silent instances are not given up" },
   { path: ["hedge"], effect: "nothing is hedged" },
   { path: ["outlier"], effect: "no instance is ejected" },
   { path: ["health"], effect: "no health check is made" },
@@ -31,8 +31,8 @@ const SERVICE_ROWS: readonly Omit<NotYetRow, "kind">[] = [
 const RULE_ROWS: readonly Omit<NotYetRow, "kind">[] = [
   { path: ["mirror"], effect: "nothing is mirrored" },
   { path: ["fault"], effect: "no fault is made" },
-  { path: ["balance"], effect: "the service's balance is used" },
-  { path: ["limits"], effect: "the service's limits are used" },
+  { path: ["timeout", "attempt"], isUnmet: isAuto, effect: "with auto, silent instances are not given up" },
+  { path: ["limits"], effect: "all but pendingTimeout are the service's" },
   { path: ["hedge"], effect: "nothing is hedged" },
   { path: ["outlier"], effect: "no instance is ejected" },
   { path: ["health"], effect: "no health check is made" },
@@ -60,6 +60,10 @@ export function notYetIn(kind: DocumentKind, written: Written): Issue[] {
   return issues;
 }
 
+function isAuto(value: unknown): boolean {
+  return value === "auto";
+}
+
 interface Found {
   readonly path: readonly (string | number)[];
   readonly value: unknown;
@@ -83,4 +87,5 @@ function prefixed(first: string | number, found: readonly Found[]): Found[] {
 export const NOT_YET_FLAGS: Readonly<Record<string, (text: string) => string | undefined>> = {
   intercept: (text) => (text === "redirect" ? "redirected connections are not recognised" : undefined),
   state: () => "nothing is kept on disk",
+  unknown: () => "hosts outside of the mesh are answered with no-route",
 };

@@ -32,6 +32,8 @@ type FieldName = keyof typeof PROCESS_FLAGS;
 interface Given {
   readonly text: string;
   readonly where: string;
+  /** Nobody wrote it. */
+  readonly isDefault?: boolean;
 }
 
 const FIELDS = Object.keys(PROCESS_FLAGS) as readonly FieldName[];
@@ -56,11 +58,11 @@ export function parseProcessConfig({ flags, env, file }: ProcessSources): Parsed
     const flag: ProcessFlag<unknown> = PROCESS_FLAGS[field];
     const given = givenFor(flag, flags, env, fromFile);
     const parsed: unknown[] = [];
-    for (const { text, where } of given) {
+    for (const { text, where, isDefault = false } of given) {
       const result = flag.parse(text);
       if (result.ok) parsed.push(result.value);
       else issues.push(`${where}: ${flag.isSecret ? "is not valid" : result.problem}`);
-      const effect = NOT_YET_FLAGS[flag.name]?.(text);
+      const effect = isDefault ? undefined : NOT_YET_FLAGS[flag.name]?.(text);
       if (effect !== undefined) warnings.push(`${where}: accepted, not acted on yet: ${effect}`);
     }
     values[field] = flag.isRepeatable ? parsed : parsed[0];
@@ -87,7 +89,7 @@ function givenFor(
   }
   const inFile = fromFile.get(flag.name);
   if (inFile !== undefined) return inFile;
-  return flag.default === undefined ? [] : [{ text: flag.default, where: `--${flag.name}` }];
+  return flag.default === undefined ? [] : [{ text: flag.default, where: `--${flag.name}`, isDefault: true }];
 }
 
 /** Reads `app: 127.0.0.1:8080` lines; lists for repeatable flags. */

@@ -73,6 +73,7 @@ describe("a field at its bounds", () => {
     ["access", { from: ["**"], to: ["*"] }, /from.0: must be a service's name/],
     ["mesh", { defaults: { hosts: [] } }, /unknown field hosts/],
     ["mesh", [], /: must be a section, not a list/],
+    ["instance", "{", /^: is not a JSON object$/],
   ])("%s %j is refused", (kind, value, problem) => {
     expect(issuesOf(kind, value).join("\n")).toMatch(problem);
   });
