@@ -63,17 +63,7 @@ import {
   STREAM_SENT_END,
   setStreamFlag,
 } from "../tables/streams.ts";
-import {
-  brokenBy,
-  DECODED_BOMB,
-  DECODED_BROKEN,
-  DECODED_MALFORMED,
-  DECODED_OK,
-  DECODED_TOO_LARGE,
-  decodeHead,
-  decodeNothing,
-  refusal,
-} from "./fields.ts";
+import { decodeHead, decodeNothing } from "./fields.ts";
 import { sendReset } from "./frame.ts";
 import { countStream, forgiveRefusal, spendRefusal } from "./guard.ts";
 import { failConnection, goawayH2, stopConnection } from "./shutdown.ts";
@@ -103,6 +93,15 @@ import {
   U31_MAX,
 } from "./state.ts";
 import { closedKind, failStream, failUnknown, isIdle } from "./streams.ts";
+import {
+  brokenBy,
+  DECODED_BOMB,
+  DECODED_BROKEN,
+  DECODED_MALFORMED,
+  DECODED_OK,
+  DECODED_TOO_LARGE,
+  refusal,
+} from "./verdict.ts";
 
 /** In H_BLOCK_FLAGS and in the flags of a block: the stream was made to depend on itself (RFC 7540 §5.3.1). */
 const BLOCK_SELF_DEPENDENT: u32 = 128;
