@@ -70,8 +70,8 @@ documents under \`/staging/\`. Names and ids are lower-case DNS labels joined by
 - A **duration** has a unit: \`250ms\`, \`1.5s\`, \`5m\`, \`1h\`. A **size** may have one: \`64KiB\`, \`1MB\`, \`512\`.
 - Services start from \`mesh.defaults\`; the policy sections of a rule lie over its service's. Sections are merged field
   by field, lists and values are replaced.
-- In a file, and for \`pillion check\` and \`apply\`, an unknown field is an error. In etcd it is dropped with a warning,
-  so an older sidecar survives a newer writer. A document that does not parse never replaces the last good one.
+- In a file, and for \`pillion check\` and \`apply\`, an unknown field is an error. In etcd it is dropped, with a
+  warning, so an older sidecar survives a newer writer. A document that does not parse never replaces the last good one.
 - **Not yet** marks what is accepted, with a warning, and not acted on in this version.
 
 An editor that reads JSON Schema completes and checks a mesh file with \`docs/mesh.schema.json\`.

@@ -109,7 +109,7 @@ async function enableUsers(client: EtcdClient): Promise<void> {
 }
 
 describe("user and password", () => {
-  test("from the URL, a flag, the environment or a file; a token that etcd forgot is fetched again", async (context) => {
+  test("from URL, flag, environment or file; a token that etcd forgot is fetched again", async (context) => {
     await using etcd = await startEtcd(requireProgram(context, "etcd"));
     await putKeys(etcd.client, SEED);
     await enableUsers(etcd.client);

@@ -2,7 +2,7 @@
 //
 // etcd3 brings etcd's .proto files and the types generated from them; its own client above them loses watch events and
 // leases, retries what must not be retried and has no deadlines, so client.ts, watch.ts and lease.ts stand in its place
-// (docs/ARCHITECTURE.md, etcd). This file is the only one that knows where the protocol files lie.
+// (docs/decisions/0005-own-etcd-loops.md). This file is the only one that knows where the protocol files lie.
 
 import { createRequire } from "node:module";
 import type { MethodDefinition } from "@grpc/grpc-js";

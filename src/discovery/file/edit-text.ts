@@ -1,8 +1,8 @@
 // Changes documents in the text of a mesh file, and leaves everything else as its author wrote it.
 //
-// Only what differs is touched: every other field keeps its value, its quotes, its comment and its place. White space is
-// written anew in one way (a comment behind a section's name moves to the line below). A document that is new is appended
-// to its section. Pure text to text; reading, writing and judging are the registry's.
+// Only what differs is touched: every other field keeps its value, its quotes, its comment and its place. White space
+// is written anew in one way (a comment behind a section's name moves to the line below). A document that is new is
+// appended to its section. Pure text to text; reading, writing and judging are the registry's.
 
 import { type Document, isMap, isScalar, isSeq, type Pair, parseDocument, YAMLMap, YAMLSeq } from "yaml";
 import { assertNever, pillionError } from "../../base/index.ts";

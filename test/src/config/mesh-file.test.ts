@@ -25,7 +25,8 @@ services:
       bodyLimit: 64KiB
     hedge: none
     limits: {connections: 1024, requests: 1024, pending: 1024, pendingTimeout: 3s}
-    outlier: {consecutiveFailures: 5, successRate: 0.5, window: 10s, ejection: 1s, ejectionMax: 1m, ejectedShareMax: 0.5}
+    outlier:
+      {consecutiveFailures: 5, successRate: 0.5, window: 10s, ejection: 1s, ejectionMax: 1m, ejectedShareMax: 0.5}
     health: none
     rateLimit: none
     instances:
@@ -255,7 +256,8 @@ describe("documents that must fit each other", () => {
   test("two routes with the same host, two catch-alls, two services with the same host", () => {
     const rules = "rules: [{to: [{service: s}]}]";
     const file = `services: {s: {hosts: [x.y]}, t: {hosts: [x.y, s]}}
-routes: {a: {hosts: [A.example.], ${rules}}, b: {hosts: [a.example], ${rules}}, c: {${rules}}, d: {hosts: ["*"], ${rules}}}`;
+routes:
+  {a: {hosts: [A.example.], ${rules}}, b: {hosts: [a.example], ${rules}}, c: {${rules}}, d: {hosts: ["*"], ${rules}}}`;
     expect(issuesOf(file).map((line) => line.replace(/^mesh.yaml:\d+:\d+: /, ""))).toEqual([
       "services.t.hosts.0: service s has x.y already",
       "services.t.hosts.1: service s has s already",

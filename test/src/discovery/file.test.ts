@@ -122,7 +122,7 @@ describe("saves are noticed", () => {
     await pictureWhere(registry, hasService("three"));
   });
 
-  test("a broken file at start: no picture, but the reason with its line, and a picture when it is mended", async () => {
+  test("a broken file at start: no picture but the reason with its line; a picture when it is mended", async () => {
     await using folder = await createFolder();
     const path = join(folder.path, "mesh.yaml");
     await writeFile(path, "services:\n  users:\n    protocl: grpc\n");
