@@ -73,7 +73,7 @@ async function planFiles(
 ): Promise<ChangePlan | undefined> {
   const { mesh } = config;
   if (mesh.kind === "file" && fileNames.some((fileName) => resolve(fileName) === resolve(mesh.path))) {
-    const problem = `${name} would be applied to itself: name another registry, for example --mesh etcd://127.0.0.1:2379`;
+    const problem = `${name} would be applied to itself: name another, for example --mesh etcd://127.0.0.1:2379`;
     throw pillionError("PILLION_USAGE", { problem });
   }
   const stored = await registry.list();

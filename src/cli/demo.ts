@@ -49,7 +49,8 @@ export async function runDemo(terminal: Terminal, { once = false, keep = false }
 
 function describe({ instances, outbound }: DemoMesh): string {
   const services = new Set(instances.map(({ service }) => service));
-  return `${formatCount(services.size, "service")}, ${formatCount(instances.length, "instance")}, outbound on ${outbound}`;
+  const counts = [formatCount(services.size, "service"), formatCount(instances.length, "instance")];
+  return `${counts.join(", ")}, outbound on ${outbound}`;
 }
 
 /** `--once`: sends, judges, prints. */

@@ -51,22 +51,13 @@ export interface GrpcServer extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** Starts the echo service. */
-export async function startGrpcServer(name = "a", port = 0): Promise<GrpcServer> {
-  const seen = { calls: 0, cancelled: 0, metadata: new grpc.Metadata(), deadline: Infinity as grpc.Deadline };
-  type AnyCall = Pick<grpc.ServerUnaryCall<Buffer, Buffer>, "metadata" | "getDeadline"> & {
-    on(event: "cancelled", listener: () => void): unknown;
-  };
-  const note = (call: AnyCall) => {
-    seen.calls += 1;
-    seen.metadata = call.metadata;
-    seen.deadline = call.getDeadline();
-    call.on("cancelled", () => {
-      seen.cancelled += 1;
-    });
-  };
-  const server = new grpc.Server();
-  server.addService(service, {
+type AnyCall = Pick<grpc.ServerUnaryCall<Buffer, Buffer>, "metadata" | "getDeadline"> & {
+  on(event: "cancelled", listener: () => void): unknown;
+};
+
+/** The four methods; `note` is told of each call when it begins. */
+function handlersOf(name: string, note: (call: AnyCall) => void): grpc.UntypedServiceImplementation {
+  return {
     Unary(call: grpc.ServerUnaryCall<Buffer, Buffer>, callback: grpc.sendUnaryData<Buffer>) {
       note(call);
       const text = call.request.toString();
@@ -100,7 +91,22 @@ export async function startGrpcServer(name = "a", port = 0): Promise<GrpcServer>
       call.on("data", (message: Buffer) => call.write(message));
       call.on("end", () => call.end());
     },
-  });
+  };
+}
+
+/** Starts the echo service. */
+export async function startGrpcServer(name = "a", port = 0): Promise<GrpcServer> {
+  const seen = { calls: 0, cancelled: 0, metadata: new grpc.Metadata(), deadline: Infinity as grpc.Deadline };
+  const note = (call: AnyCall) => {
+    seen.calls += 1;
+    seen.metadata = call.metadata;
+    seen.deadline = call.getDeadline();
+    call.on("cancelled", () => {
+      seen.cancelled += 1;
+    });
+  };
+  const server = new grpc.Server();
+  server.addService(service, handlersOf(name, note));
   const bound = await new Promise<number>((resolve, reject) => {
     server.bindAsync(`127.0.0.1:${port}`, grpc.ServerCredentials.createInsecure(), (error, number) =>
       error === null ? resolve(number) : reject(error),

@@ -82,28 +82,8 @@ export function startProgram(
     get isRunning() {
       return ending === undefined;
     },
-    waitForLine(pattern) {
-      return new Promise((resolve, reject) => {
-        const settle = (action: () => void) => {
-          clearTimeout(timer);
-          listeners.delete(look);
-          action();
-        };
-        const look = () => {
-          for (const line of lines) {
-            const match = pattern.exec(line);
-            if (match !== null) return settle(() => resolve(match));
-          }
-          if (ending !== undefined) settle(() => reject(new Error(`ended before ${pattern}: ${describe()}`)));
-        };
-        const timer = setTimeout(
-          () => settle(() => reject(new Error(`no line ${pattern} in time: ${describe()}`))),
-          LINE_TIMEOUT_MS,
-        );
-        listeners.add(look);
-        look();
-      });
-    },
+    waitForLine: (pattern) =>
+      waitForLine(pattern, { lines, listeners, describe, hasEnded: () => ending !== undefined }),
     signal: (signal) => void child.kill(signal),
     async stop() {
       if (ending !== undefined) return ending;
@@ -123,6 +103,37 @@ export function startProgram(
     },
   };
   return program;
+}
+
+interface Lines {
+  readonly lines: readonly string[];
+  /** Called after each new line and at the end. */
+  readonly listeners: Set<() => void>;
+  readonly hasEnded: () => boolean;
+  readonly describe: () => string;
+}
+
+function waitForLine(pattern: RegExp, { lines, listeners, hasEnded, describe }: Lines): Promise<RegExpExecArray> {
+  return new Promise((resolve, reject) => {
+    const settle = (action: () => void) => {
+      clearTimeout(timer);
+      listeners.delete(look);
+      action();
+    };
+    const look = () => {
+      for (const line of lines) {
+        const match = pattern.exec(line);
+        if (match !== null) return settle(() => resolve(match));
+      }
+      if (hasEnded()) settle(() => reject(new Error(`ended before ${pattern}: ${describe()}`)));
+    };
+    const timer = setTimeout(
+      () => settle(() => reject(new Error(`no line ${pattern} in time: ${describe()}`))),
+      LINE_TIMEOUT_MS,
+    );
+    listeners.add(look);
+    look();
+  });
 }
 
 /** Waits until `condition` holds; looks again every few milliseconds. */

@@ -23,8 +23,8 @@ export interface DemoClients {
   openChat(service: string): { readonly answered: Promise<string>; end(): Promise<void> };
   /** Registers, logs in and asks who that is: three calls, three answers. */
   useAccount(): Promise<readonly string[]>;
-  getHttp1(): Promise<string>;
-  getHttp2(): Promise<string>;
+  sendHttp1(): Promise<string>;
+  sendHttp2(): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -63,12 +63,12 @@ export function createDemoClients(outbound: string): DemoClients {
     },
     openChat: (service) => openChat(greeterOf(service), ["hold"]),
     useAccount: () => useAccount(users),
-    async getHttp1() {
+    async sendHttp1() {
       const { statusCode, body } = await pool.request({ method: "GET", path: "/", headers: { host: "web" } });
       expect(statusCode === 200, `status ${statusCode}`);
       return ((await body.json()) as { instance: string }).instance;
     },
-    getHttp2: () => getHttp2(session),
+    sendHttp2: () => sendHttp2(session),
     async close() {
       for (const client of greeters.values()) client.close();
       users.close();
@@ -116,7 +116,7 @@ async function useAccount(users: UsersClient): Promise<readonly string[]> {
   return [registered.instance, session.instance, info.instance];
 }
 
-function getHttp2(session: ClientHttp2Session): Promise<string> {
+function sendHttp2(session: ClientHttp2Session): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const stream = session.request({ ":path": "/", ":authority": "web" });
   let text = "";

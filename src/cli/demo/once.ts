@@ -48,8 +48,8 @@ export async function runOnce(clients: DemoClients, report: (verdict: Verdict) =
   add(judge("greeter: server streaming", await send(60, () => clients.streamHello()), every, answersOf(3)));
   add(judge("greeter: bidirectional", await send(60, () => clients.chatHello()), every, answersOf(3)));
   add(judge("users: register, login, info", await sendAll(12, () => clients.useAccount()), every, answersOf(2)));
-  add(judge("web: HTTP/1.1", await send(300, () => clients.getHttp1()), every, answersOf(2)));
-  add(judge("web: HTTP/2", await send(300, () => clients.getHttp2()), every, answersOf(2)));
+  add(judge("web: HTTP/1.1", await send(300, () => clients.sendHttp1()), every, answersOf(2)));
+  add(judge("web: HTTP/2", await send(300, () => clients.sendHttp2()), every, answersOf(2)));
   for (const policy of [roundRobin, weighted, random, leastConnections, ringHash, adaptive]) add(await policy(clients));
   return verdicts;
 }

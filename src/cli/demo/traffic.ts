@@ -24,8 +24,8 @@ export function startTraffic(clients: DemoClients): Traffic {
     { periodMs: 200, call: () => clients.streamHello() },
     { periodMs: 200, call: () => clients.chatHello() },
     { periodMs: 1000, call: () => clients.useAccount() },
-    { periodMs: 25, call: () => clients.getHttp1() },
-    { periodMs: 25, call: () => clients.getHttp2() },
+    { periodMs: 25, call: () => clients.sendHttp1() },
+    { periodMs: 25, call: () => clients.sendHttp2() },
   ];
   const seen: { failed: number; problem: string | undefined } = { failed: 0, problem: undefined };
   const underWay = new Set<Promise<void>>();

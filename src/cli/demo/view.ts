@@ -61,7 +61,8 @@ export function formatLines(figures: readonly InstanceFigures[]): string {
     const rows = figures.filter((row) => row.service === service);
     const sum = (field: "requests" | "errors" | "inFlight") => rows.reduce((total, row) => total + row[field], 0);
     const shares = rows.map(({ id, requests }) => `${id} ${requests}`).join(", ");
-    return `${service}: ${sum("requests")} requests (${shares}), ${sum("inFlight")} in flight, ${sum("errors")} errors\n`;
+    const now = `${sum("inFlight")} in flight, ${sum("errors")} errors`;
+    return `${service}: ${sum("requests")} requests (${shares}), ${now}\n`;
   }).join("");
 }
 
