@@ -100,7 +100,10 @@ class LeasedRegistration implements Registration {
       this.#stopped.abort();
       this.#wake.abort();
     }
-    await this.#loop;
+    // A step that hangs on several members in turn must not hold up the end of the process.
+    const ended = new AbortController();
+    void this.#loop.finally(() => ended.abort());
+    await this.#options.clock.sleep(2 * CALL_MS, ended.signal);
   }
 
   async #run(): Promise<void> {
