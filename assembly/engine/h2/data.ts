@@ -30,6 +30,7 @@ import {
   STREAM_RECEIVED_END,
   STREAM_RECEIVED_HEAD,
   STREAM_RESET,
+  STREAM_SENT_END,
   setStreamFlag,
 } from "../tables/streams.ts";
 import { spendEmpty, spendSmallData } from "./guard.ts";
@@ -175,6 +176,7 @@ function deliver(connection: u32, stream: u32, left: u32): i32 {
 function refuseData(connection: u32, stream: u32, state: u32, isEnd: bool): i32 {
   if ((state & STREAM_RESET) != 0) return EVENT_NONE;
   if ((state & STREAM_RECEIVED_END) != 0) {
+    if ((state & STREAM_SENT_END) != 0) return failConnection(connection, H2_STREAM_CLOSED, GLITCH_STREAM_STATE);
     return failStream(connection, stream, H2_STREAM_CLOSED, GLITCH_STREAM_STATE);
   }
   // Before the response's head, a body is nobody's (RFC 9113 §8.1).

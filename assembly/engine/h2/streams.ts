@@ -184,7 +184,9 @@ export function closedKind(connection: u32, id: u32): u32 {
 
 /** A frame that may not come any more, on a stream without a record: RFC 9113 §5.1, "closed". */
 export function receiveOnClosed(connection: u32, id: u32): i32 {
-  if (closedKind(connection, id) == CLOSED_SILENTLY) return EVENT_NONE;
+  const kind = closedKind(connection, id);
+  if (kind == CLOSED_SILENTLY) return EVENT_NONE;
+  if (kind == CLOSED_ENDED) return failConnection(connection, H2_STREAM_CLOSED, GLITCH_STREAM_STATE);
   return failUnknown(connection, id, H2_STREAM_CLOSED, GLITCH_STREAM_STATE);
 }
 
