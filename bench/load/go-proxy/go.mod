@@ -1,0 +1,3 @@
+module pillion/bench/go-proxy
+
+go 1.24
