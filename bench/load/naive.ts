@@ -14,7 +14,7 @@ if (protocol === "h2c") {
     if (type !== undefined) head["content-type"] = type;
     const outgoing = upstream.request(head);
     outgoing.on("response", ({ ":status": status, ...rest }) => {
-      answer.writeHead(status ?? 502, rest);
+      answer.writeHead(status ?? 502, rest as OutgoingHttpHeaders);
       outgoing.pipe(answer);
     });
     outgoing.on("error", () => answer.stream.close());
