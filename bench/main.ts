@@ -1,8 +1,8 @@
 // `npm run bench [-- load … --peers a,b --rounds N --requests N --quick]`: Pillion beside its peers, in turns.
 //
 // The figure that counts is CPU µs per request of the proxy alone (user + system, all its threads, from /proc): client,
-// proxy and backend share the cores, so throughput says little. Peers take turns round after round, and every claim is a
-// ratio inside one run. bench/README.md is the protocol.
+// proxy and backend share the cores, so throughput says little. Peers take turns round after round, and every claim is
+// a ratio inside one run. bench/README.md is the protocol.
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

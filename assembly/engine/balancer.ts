@@ -1,44 +1,19 @@
 // What the engine calls in balancer.wasm: plain Wasm imports, no JavaScript between.
 //
 // The promises of each are in assembly/balancer/index.ts. A slot is an instance's place in the shared table, a set is
-// what a route chooses from, a counter is one of the limits of a service.
+// what a route chooses from, a counter is one of the limits of a service. asc names the module of an import after this
+// file.
 
-// @ts-ignore: decorator
-@external("balancer", "pick")
 export declare function pick(set: u32, hash: u32, skip0: u32, skip1: u32, skip2: u32): i32;
-// @ts-ignore: decorator
-@external("balancer", "release")
-export declare function releaseInstance(slot: u32): void;
-// @ts-ignore: decorator
-@external("balancer", "connectionOpened")
+export declare function release(slot: u32): void;
 export declare function connectionOpened(slot: u32): void;
-// @ts-ignore: decorator
-@external("balancer", "connectionClosed")
 export declare function connectionClosed(slot: u32): void;
-// @ts-ignore: decorator
-@external("balancer", "pendingAdded")
 export declare function pendingAdded(slot: u32): void;
-// @ts-ignore: decorator
-@external("balancer", "pendingRemoved")
 export declare function pendingRemoved(slot: u32): void;
-// @ts-ignore: decorator
-@external("balancer", "admit")
 export declare function admit(service: u32, counter: u32): i32;
-// @ts-ignore: decorator
-@external("balancer", "leave")
 export declare function leave(service: u32, counter: u32): void;
-// @ts-ignore: decorator
-@external("balancer", "countOf")
 export declare function countOf(service: u32, counter: u32): u32;
-// @ts-ignore: decorator
-@external("balancer", "count")
 export declare function count(cell: u32, delta: u32): void;
-// @ts-ignore: decorator
-@external("balancer", "observeLatency")
 export declare function observeLatency(cellBase: u32, us: u32): void;
-// @ts-ignore: decorator
-@external("balancer", "observeInstance")
 export declare function observeInstance(slot: u32, us: u32, failed: u32): void;
-// @ts-ignore: decorator
-@external("balancer", "quiesce")
 export declare function quiesce(): void;

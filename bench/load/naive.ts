@@ -10,7 +10,7 @@ if (protocol === "h2c") {
   createServerH2((incoming, answer) => {
     const { te, "content-type": type } = incoming.headers;
     const head: OutgoingHttpHeaders = { ":method": incoming.method, ":path": incoming.url };
-    if (te !== undefined) head.te = te;
+    if (te !== undefined) head.te = String(te);
     if (type !== undefined) head["content-type"] = type;
     const outgoing = upstream.request(head);
     outgoing.on("response", ({ ":status": status, ...rest }) => {

@@ -1,4 +1,5 @@
-// Who is measured: Pillion as a newcomer starts it, and others with one worker, access logs off, connections kept alive.
+// Who is measured: Pillion as a newcomer starts it, and others with one worker, access logs off, connections kept
+// alive.
 
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";

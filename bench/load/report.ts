@@ -83,15 +83,17 @@ export function renderChart(results: readonly Result[]): string {
     parts.push(`<text x="8" y="${y + 11}" font-weight="bold">${load.title}</text>`);
     for (const { peer, cpuUsPerRequest } of rows) {
       const width = (cpuUsPerRequest.median / longest) * plotWidth;
-      parts.push(
-        `<rect x="${labelWidth}" y="${y}" width="${width.toFixed(1)}" height="${barHeight - 2}" fill="${colours[peers.indexOf(peer) % colours.length]}"/>`,
-        `<text x="${labelWidth + width + 4}" y="${y + 10}">${peer} ${cpuUsPerRequest.median.toFixed(1)}</text>`,
-      );
+      const colour = colours[peers.indexOf(peer) % colours.length];
+      const size = `width="${width.toFixed(1)}" height="${barHeight - 2}"`;
+      const label = `${peer} ${cpuUsPerRequest.median.toFixed(1)}`;
+      parts.push(`<rect x="${labelWidth}" y="${y}" ${size} fill="${colour}"/>`);
+      parts.push(`<text x="${labelWidth + width + 4}" y="${y + 10}">${label}</text>`);
       y += barHeight;
     }
     y += groupGap;
   }
-  const head = `<svg xmlns="http://www.w3.org/2000/svg" width="800" height="${y}" font-family="sans-serif" font-size="11">`;
+  const font = 'font-family="sans-serif" font-size="11"';
+  const head = `<svg xmlns="http://www.w3.org/2000/svg" width="800" height="${y}" ${font}>`;
   const title = '<text x="8" y="16" font-size="13">CPU µs per request of the proxy alone (less is better)</text>';
   return `${head}<rect width="100%" height="100%" fill="#fff"/>${title}${parts.join("")}</svg>\n`;
 }

@@ -12,6 +12,7 @@ import {
   REASON_NOT_IMPLEMENTED,
   REASON_OVERFLOW,
 } from "../../abi/engine-codes.ts";
+import { ATTEMPTS_MAX, TUNNEL_IDLE_TIMEOUT_MS } from "../../abi/limits.ts";
 import {
   INSTANCE_FLAGS,
   INSTANCE_GENERATION,
@@ -24,7 +25,6 @@ import {
   POLICY_BACKOFF_BASE,
   POLICY_BACKOFF_MAX,
   POLICY_IDLE_TIMEOUT,
-  POLICY_NO_TIMEOUT,
   POLICY_PENDING_TIMEOUT,
   POLICY_RETRY_ATTEMPTS,
   POLICY_RETRY_WHEN,
@@ -34,8 +34,7 @@ import {
   SERVICE_HTTP,
   SERVICE_HTTP2,
 } from "../../abi/policy.ts";
-import { ATTEMPTS_MAX, TUNNEL_IDLE_TIMEOUT_MS } from "../../abi/limits.ts";
-import { observeInstance, pick, releaseInstance } from "../balancer.ts";
+import { observeInstance, pick, release as releaseInstance } from "../balancer.ts";
 import { becomeTunnelH1, openH1 } from "../h1/index.ts";
 import { hasExtendedConnectH2, openH2 } from "../h2/index.ts";
 import { now } from "../http/event.ts";
@@ -48,6 +47,7 @@ import { armTimer, connectionTimer, disarmTimer, exchangeTimer } from "../timers
 import { answer } from "./answer.ts";
 import { takeBudget } from "./budget.ts";
 import {
+  clearX,
   EMPTY_SKIP,
   EXCHANGE_CONVERTED,
   EXCHANGE_IS_CONNECT,
@@ -56,11 +56,14 @@ import {
   EXCHANGE_IS_IN_FLIGHT,
   EXCHANGE_IS_TUNNEL,
   EXCHANGE_IS_UPGRADE,
+  exchangeIndex,
+  hasX,
   KIND_H1,
   KIND_H2,
   KIND_RAW,
   STATE_SENT,
   STATE_WAITING,
+  setX,
   X_ACTIVITY,
   X_ATTEMPT_STARTED,
   X_ATTEMPTS,
@@ -80,34 +83,32 @@ import {
   X_UP,
   X_VERSION_UP,
   X_WAIT_UNTIL,
-  clearX,
-  exchangeIndex,
-  hasX,
-  setX,
 } from "./exchange.ts";
 import { isH2, sendHead } from "./leg.ts";
 import {
+  recordAttempt,
+  recordSkipped,
   SKIPPED_ATTEMPTS,
   SKIPPED_BODY,
   SKIPPED_BUDGET,
   SKIPPED_CLASS,
   SKIPPED_DEADLINE,
-  recordAttempt,
-  recordSkipped,
 } from "./metrics.ts";
 import { flushPipe, isKept, markPipeClosed, pipeIsComplete, rewindPipe } from "./pipe.ts";
 import { confirmTunnel } from "./response.ts";
 import { isWebSocket, originalVersion, toExtendedConnect, toUpgrade } from "./upgrade.ts";
 import {
+  addPending,
   CP_IS_USED,
   CP_WRITTEN,
-  addPending,
+  closeSpare,
   findConnection,
   hasConnections,
   needsConnect,
   openConnection,
   refusesH2,
   removePending,
+  returnConnection,
 } from "./upstream.ts";
 
 /** Begins an attempt: picks an instance and sends, or waits for a connection to it. */
@@ -154,19 +155,27 @@ function connectAndSend(exchange: u32, slot: u32): void {
     dispatch(exchange, connection);
     return;
   }
-  if (needsConnect(slot, kind) && !openConnection(slot, exchange) && !hasConnections(slot)) {
-    store<u32>(exchange, COUNTER_CONNECTIONS, X_DETAIL);
-    answer(exchange, REASON_OVERFLOW);
-    return;
+  if (needsConnect(slot, kind) && !openConnection(slot, exchange)) {
+    if (!hasConnections(slot)) {
+      overflow(exchange, COUNTER_CONNECTIONS);
+      return;
+    }
+    closeSpare(slot, kind);
   }
   if (!addPending(exchange)) {
-    store<u32>(exchange, COUNTER_PENDING, X_DETAIL);
-    answer(exchange, REASON_OVERFLOW);
+    overflow(exchange, COUNTER_PENDING);
     return;
   }
   const timeout = load<u32>(exchange + X_POLICY, POLICY_PENDING_TIMEOUT);
   if (timeout < <u32>POLICY_AUTO) store<u64>(exchange, now + u64(timeout) * 1000, X_WAIT_UNTIL);
   armExchange(exchange);
+}
+
+/** A limit is reached here. One other instance is asked, which may have a connection free; then the load is shed. */
+export function overflow(exchange: u32, counter: u32): void {
+  store<u32>(exchange, counter, X_DETAIL);
+  if (load<u8>(exchange, X_ATTEMPTS) == 1) failAttempt(exchange, REASON_OVERFLOW, true, 0);
+  else answer(exchange, REASON_OVERFLOW);
 }
 
 /** Sends an exchange's request on a connection that can take it. */
@@ -176,6 +185,7 @@ export function dispatch(exchange: u32, connection: u32): void {
   const kind = load<u8>(exchange, X_KIND);
   const stream = kind == KIND_H2 ? openH2(connection) : openH1(connection);
   if (stream == 0) {
+    returnConnection(connection);
     failAttempt(exchange, REASON_OVERFLOW, true, 0);
     return;
   }
