@@ -7,7 +7,7 @@ const workers = [];
 let next = 0;
 
 process.on("worker", (worker) => {
-  const seat = workers.findIndex((present) => present === undefined);
+  const seat = workers.indexOf(undefined);
   const index = seat < 0 ? workers.length : seat;
   workers[index] = worker;
   worker.on("exit", () => {

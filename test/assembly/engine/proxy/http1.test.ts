@@ -72,7 +72,7 @@ test("an own answer names its reason and what to do", async () => {
 test("a request that nobody may forward is refused and the connection closed", async () => {
   const world = await createWorld(ONE);
   const client = world.accept().send("GET /x HTTP/1.1\r\nhost: web\r\nhost: web\r\n\r\n");
-  expect(client.text()).toMatch(/^HTTP\/1\.1 400 [^]*connection: close\r\n/);
+  expect(client.text()).toMatch(/^HTTP\/1\.1 400 [\s\S]*connection: close\r\n/);
   expect(client.isEnded).toBe(true);
   client.end();
   expect(client.closedBy).toBe("end");
@@ -95,7 +95,7 @@ test("an early answer closes both sides, and nothing of the unread body is taken
   const world = await createWorld(ONE);
   const client = world.accept().send("POST /x HTTP/1.1\r\nhost: web\r\ncontent-length: 100\r\n\r\npart");
   upstream(world).send("HTTP/1.1 413 Content Too Large\r\ncontent-length: 0\r\n\r\n");
-  expect(client.text()).toMatch(/^HTTP\/1\.1 413 [^]*connection: close/);
+  expect(client.text()).toMatch(/^HTTP\/1\.1 413 [\s\S]*connection: close/);
   client.send(GET);
   expect(world.upstreams.length).toBe(1);
   expect(upstream(world).closedBy).toBeDefined();
@@ -131,7 +131,7 @@ test("a head that does not arrive in time is answered 408, counted from its firs
   world.pass(900);
   expect(client.text()).toBe("");
   world.pass(200);
-  expect(client.text()).toMatch(/^HTTP\/1\.1 408 [^]*x-pillion-reason: request-header-timeout/);
+  expect(client.text()).toMatch(/^HTTP\/1\.1 408 [\s\S]*x-pillion-reason: request-header-timeout/);
   world.pass(1_100);
   expect(client.closedBy).toBeDefined();
 });
@@ -164,7 +164,7 @@ test("a client that half-closes with its request gets its answer", async () => {
   client.end();
   world.pass(500);
   upstream(world).send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
-  expect(client.text()).toMatch(/^HTTP\/1\.1 200 [^]*connection: close[^]*ok$/);
+  expect(client.text()).toMatch(/^HTTP\/1\.1 200 [\s\S]*connection: close[\s\S]*ok$/);
   expect(client.closedBy).toBe("end");
 });
 
@@ -172,7 +172,7 @@ test("an own answer to a request that is still arriving says that it is the last
   const world = await createWorld(ONE.replace("protocol: http,", "retry: {attempts: 0},"));
   const client = world.accept().send("PUT / HTTP/1.1\r\nhost: web\r\ncontent-length: 9\r\n\r\npart");
   upstream(world).destroy();
-  expect(client.text()).toMatch(/^HTTP\/1\.1 502 [^]*connection: close/);
+  expect(client.text()).toMatch(/^HTTP\/1\.1 502 [\s\S]*connection: close/);
 });
 
 test("an answer to a body that was received but never sent on leaves the connection readable", async () => {

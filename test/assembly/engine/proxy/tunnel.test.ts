@@ -69,7 +69,7 @@ test("a refused Upgrade is an ordinary response", async () => {
   const world = await createWorld(BARE);
   const client = world.accept().send(UPGRADE);
   world.upstreams[0]!.send("HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno");
-  expect(client.text()).toMatch(/^HTTP\/1\.1 403 [^]*no$/);
+  expect(client.text()).toMatch(/^HTTP\/1\.1 403 [\s\S]*no$/);
   expect(world.engine.exchangeCount()).toBe(0);
 });
 
@@ -98,7 +98,7 @@ test("a CONNECT that reaches nobody is answered, not tunnelled", async () => {
     world.upstreams[index]!.destroy(1);
     world.pass(300);
   }
-  expect(client.text()).toMatch(/^HTTP\/1\.1 503 [^]*x-pillion-reason: connect-failed/);
+  expect(client.text()).toMatch(/^HTTP\/1\.1 503 [\s\S]*x-pillion-reason: connect-failed/);
 });
 
 test("WebSocket through a pair travels by extended CONNECT and arrives as Upgrade, key and all", async () => {
@@ -118,7 +118,7 @@ test("WebSocket through a pair travels by extended CONNECT and arrives as Upgrad
   expect(asked).toContain(`sec-websocket-key: ${KEY}`);
   server.send(SWITCHED);
   settle();
-  expect(client.text()).toMatch(new RegExp(`^HTTP/1\\.1 101 [^]*sec-websocket-accept: ${ACCEPT.replace("+", "\\+")}`));
+  expect(client.text()).toMatch(new RegExp(`^HTTP/1\\.1 101 [sS]*sec-websocket-accept: ${ACCEPT.replace("+", "\\+")}`));
   client.send("ping");
   settle();
   expect(server.text()).toBe("ping");
@@ -146,7 +146,7 @@ test("an HTTP/2 client's extended CONNECT reaches an HTTP/1.1 app as an Upgrade 
   ];
   wire.send(Buffer.concat([h2.PREFACE, h2.settings(), h2.headers(1, fields)]));
   const server = world.upstreams[0]!;
-  expect(server.text()).toMatch(/^GET \/chat HTTP\/1\.1\r\n[^]*sec-websocket-key: [A-Za-z0-9+/]{22}==\r\n/);
+  expect(server.text()).toMatch(/^GET \/chat HTTP\/1\.1\r\n[\s\S]*sec-websocket-key: [A-Za-z0-9+/]{22}==\r\n/);
   server.send(`${SWITCHED}hi`);
   const lines = new h2.FramePrinter().print(new h2.FrameReader(false).read(wire.read()));
   expect(lines.find((line) => line.startsWith("HEADERS"))).toContain(":status 200");
