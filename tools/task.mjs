@@ -18,7 +18,7 @@ const USAGE = `usage: node tools/task.mjs <task> [arguments]
   check         types, lint, and the house rules
   test [files]  everything: rules, types, lint, tests, examples, demo --once; with files, only those tests
   demo [--once] a whole mesh on this host
-  bench […]     the scripts under bench/
+  bench […]     Pillion beside the proxies that this host has
   run […]       pillion itself, with the arguments that follow: run version
 `;
 

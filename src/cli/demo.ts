@@ -112,9 +112,10 @@ async function showFigures(terminal: Terminal, mesh: DemoMesh, traffic: Traffic,
     // Rates over the last two seconds: smooth enough to read, quick enough to see a change.
     history.push(now);
     if (history.length > 2000 / REDRAW_MS) history.shift();
-    const failures = traffic.problem === undefined ? "" : `${traffic.failed} failed, the latest: ${traffic.problem}\n`;
+    const failed = `${traffic.failed} failed, the latest: ${traffic.problem}`;
+    const failures = traffic.failed === 0 ? "" : `${paint(terminal, "red", failed)}\n`;
     const table = formatInstances(terminal, now.figures, before.figures, now.atMs - before.atMs);
-    if (terminal.isTty) block.draw(`${table}${paint(terminal, "red", failures)}\nCtrl-C ends everything.\n`);
+    if (terminal.isTty) block.draw(`${table}${failures}\nCtrl-C ends everything.\n`);
     else terminal.write(formatLines(now.figures) + failures);
   }
 }

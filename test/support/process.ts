@@ -36,8 +36,15 @@ export interface Program extends AsyncDisposable {
 }
 
 const running = new Set<ChildProcess>();
-process.on("exit", () => {
+const killAll = () => {
   for (const child of running) child.kill("SIGKILL");
+};
+process.on("exit", killAll);
+// How vitest ends a worker that is done, or that hangs: neither runs the listeners of `exit`.
+process.on("disconnect", killAll);
+process.on("SIGTERM", () => {
+  killAll();
+  process.exit(143);
 });
 
 /** Starts a program in the project's folder. */
