@@ -20,6 +20,7 @@ import {
   EVENT_REFUSE,
   EVENT_RESET,
   EVENT_TRAILERS,
+  H2_NO_ERROR,
   NONE,
   PROTOCOL_H1,
   PROTOCOL_H2,
@@ -34,8 +35,8 @@ import {
 import { SOCKET_TIMEOUT } from "../abi/engine-records.ts";
 import { BACKLOG_BYTES_MAX, OUTPUT_CONTROL_BYTES_MAX, OUTPUT_LOW_BYTES } from "../abi/limits.ts";
 import { release } from "../core/pool.ts";
-import { endH1, receiveH1, startH1 } from "./h1/index.ts";
-import { endH2, receiveH2, startH2, startTurnH2 } from "./h2/index.ts";
+import { closeAfterResponseH1, endH1, receiveH1, startH1 } from "./h1/index.ts";
+import { endH2, goawayH2, receiveH2, startH2, startTurnH2 } from "./h2/index.ts";
 import {
   eventCode,
   eventEnd,
@@ -48,13 +49,9 @@ import {
   now,
   setInput,
 } from "./http/event.ts";
-import {
-  receiveInformational,
-  receiveResponse,
-  receiveResponseData,
-  receiveResponseEnd,
-  receiveUpstreamReset,
-} from "./proxy/response.ts";
+import { awaitHead, awaitRequest, isBetweenRequests } from "./proxy/downstream.ts";
+import { flushBlocked, flushStream } from "./proxy/flow.ts";
+import { loseConnection, loseStreams, loseUnprocessed, serveConnection } from "./proxy/loss.ts";
 import {
   receiveDownstreamEnd,
   receiveDownstreamReset,
@@ -63,9 +60,13 @@ import {
   receiveRequestEnd,
   refuseRequest,
 } from "./proxy/request.ts";
-import { awaitHead, awaitRequest, isBetweenRequests } from "./proxy/downstream.ts";
-import { flushBlocked, flushStream } from "./proxy/flow.ts";
-import { loseConnection, loseStreams, loseUnprocessed, serveConnection } from "./proxy/loss.ts";
+import {
+  receiveInformational,
+  receiveResponse,
+  receiveResponseData,
+  receiveResponseEnd,
+  receiveUpstreamReset,
+} from "./proxy/response.ts";
 import {
   CP_IS_READY,
   CP_PROGRESS,
@@ -74,6 +75,7 @@ import {
   drainConnection,
   noteRefusedH2,
 } from "./proxy/upstream.ts";
+import { appendBacklog } from "./tables/backlog.ts";
 import {
   C_BACKLOG_BYTES,
   C_BACKLOG_HEAD,
@@ -99,16 +101,15 @@ import {
 } from "./tables/connections.ts";
 import { hasReady, lastReady, markReady, requestAbort, requestClose, takeReady } from "./tables/control.ts";
 import { CHUNK_END, CHUNK_NEXT, CHUNK_START, consumeOutput, markDirty } from "./tables/output.ts";
-import { appendBacklog } from "./tables/backlog.ts";
-import { STREAM_TUNNEL, hasStreamFlag } from "./tables/streams.ts";
+import { hasStreamFlag, STREAM_TUNNEL } from "./tables/streams.ts";
 
 /** "PRI " as one little-endian word: no HTTP/1.1 method, so four bytes decide (RFC 9113 §3.4). */
 const PRI_: u32 = 0x20495250;
 
 /** Takes `length` bytes at `ptr` that came from the connection's socket. */
 export function receiveBytes(connection: u32, ptr: u32, length: u32): void {
-  store<u64>(connection, now, CP_PROGRESS);
   if (hasFlag(connection, CONNECTION_CLOSE_WANTED)) return; // lingering: read and forget
+  store<u64>(connection, now, CP_PROGRESS);
   const isFresh = isBetweenRequests(connection);
   takeBytes(connection, ptr, length);
   if (isFresh && load<u32>(connection, C_STREAM_COUNT) == 0) awaitHead(connection);
@@ -262,6 +263,10 @@ function beginProtocol(connection: u32, ptr: u32, length: u32): void {
   store<u8>(connection, u8(isH2 ? PROTOCOL_H2 : PROTOCOL_H1), C_PROTOCOL);
   if (isH2) startH2(connection);
   else startH1(connection);
+  if (!hasFlag(connection, CONNECTION_DRAINING)) return;
+  // Accepted while we drain: said as soon as there is a language to say it in.
+  if (isH2) goawayH2(connection, H2_NO_ERROR, false);
+  else closeAfterResponseH1(connection);
 }
 
 function runCodec(connection: u32): void {

@@ -3,7 +3,7 @@
 // Every call says what time it is; nothing here asks a clock. Handles are those of tables/connections.ts.
 
 import { NONE, ROLE_DOWNSTREAM, ROLE_UPSTREAM } from "../abi/engine-codes.ts";
-import { STATIC_BYTES, TEXT_AREA, READ_BUFFER } from "../abi/engine-memory.ts";
+import { CONNECTION_BYTES, CONNECTIONS, READ_BUFFER, STATIC_BYTES, TEXT_AREA } from "../abi/engine-memory.ts";
 import { createPool, poolBytes, poolUsedBytes } from "../core/pool.ts";
 import { quiesce } from "./balancer.ts";
 import { receiveBytes, receiveClosed, receiveConnected, receiveEnd, receiveWritten, serveReady } from "./connection.ts";
@@ -12,7 +12,7 @@ import { glitchCount as countGlitches } from "./http/glitch.ts";
 import { createBudgets } from "./proxy/budget.ts";
 import { checkExchange, checkUpstream } from "./proxy/deadlines.ts";
 import { acceptConnection, checkDownstream, drainDownstream as drainOne, finishDrain } from "./proxy/downstream.ts";
-import { STATE_FREE, X_STATE, exchangeAt, exchangeCount as countExchanges } from "./proxy/exchange.ts";
+import { exchangeCount as countExchanges, exchangeAt, STATE_FREE, X_STATE } from "./proxy/exchange.ts";
 import { createLog, droppedEntries, setAccessLogOn } from "./proxy/log.ts";
 import { drainGone } from "./proxy/membership.ts";
 import { seedRandom } from "./random.ts";
@@ -26,15 +26,14 @@ import {
   CONNECTION_CLOSE_WANTED,
   CONNECTION_CLOSED,
   CONNECTION_DRAINING,
-  connectionCount as countConnections,
   connectionHandle,
   connectionOf,
   connectionsEnd,
+  connectionCount as countConnections,
   hasFlag,
 } from "./tables/connections.ts";
-import { CONNECTION_BYTES, CONNECTIONS } from "../abi/engine-memory.ts";
-import { isConnectionTimer, nextDeadline, startTimers, takeDueTimer, timerOwner } from "./timers.ts";
 import { hasReady } from "./tables/control.ts";
+import { isConnectionTimer, nextDeadline, startTimers, takeDueTimer, timerOwner } from "./timers.ts";
 
 /** Lays out this worker's memory; once, before anything else. */
 export function start(worker: u32, seed: u32, nowUs: f64): void {
@@ -72,22 +71,22 @@ export function accept(listenerKind: u32, listenerService: u32, peerBytes: u32, 
 /** `length` bytes lie at READ_BUFFER; all are taken. */
 export function receive(handle: u32, length: u32, nowUs: f64): void {
   setNow(u64(nowUs));
-  const connection = connectionOf(handle);
+  const connection = socketOf(handle);
   if (connection != 0) receiveBytes(connection, READ_BUFFER, length);
 }
 
 /** The peer has sent its FIN. */
 export function ended(handle: u32, nowUs: f64): void {
   setNow(u64(nowUs));
-  const connection = connectionOf(handle);
+  const connection = socketOf(handle);
   if (connection != 0) receiveEnd(connection);
 }
 
 /** The socket is gone, or was never opened; SOCKET_* says why. The handle is dead afterwards. */
 export function closed(handle: u32, failure: u32, nowUs: f64): void {
   setNow(u64(nowUs));
-  const connection = connectionOf(handle);
-  if (connection == 0 || hasFlag(connection, CONNECTION_CLOSED)) return;
+  const connection = socketOf(handle);
+  if (connection == 0) return;
   receiveClosed(connection, failure);
   forgetConnection(connection);
 }
@@ -95,14 +94,14 @@ export function closed(handle: u32, failure: u32, nowUs: f64): void {
 /** A socket that RECORD_CONNECT asked for is open. */
 export function connected(handle: u32, nowUs: f64): void {
   setNow(u64(nowUs));
-  const connection = connectionOf(handle);
+  const connection = socketOf(handle);
   if (connection != 0) receiveConnected(connection);
 }
 
 /** `bytes` of RECORD_WRITEs were taken by the kernel. */
 export function written(handle: u32, bytes: u32, nowUs: f64): void {
   setNow(u64(nowUs));
-  const connection = connectionOf(handle);
+  const connection = socketOf(handle);
   if (connection != 0) receiveWritten(connection, bytes);
 }
 
@@ -198,6 +197,12 @@ export function trap(): void {
 
 // Per-instance state of this worker.
 let isDraining: bool = false;
+
+/** The connection of a handle, while it has a socket; else 0: its record may outlive the socket for a turn. */
+function socketOf(handle: u32): u32 {
+  const connection = connectionOf(handle);
+  return connection == 0 || hasFlag(connection, CONNECTION_CLOSED) ? 0 : connection;
+}
 
 function drainListener(listenerKind: u32): void {
   const end = connectionsEnd();

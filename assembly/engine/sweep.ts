@@ -1,5 +1,6 @@
 // What each socket is to do next, as records; and the only place where a connection is forgotten.
 
+import { PROTOCOL_H1, PROTOCOL_H2 } from "../abi/engine-codes.ts";
 import { RECORD_BYTES, RECORDS, RECORDS_MAX } from "../abi/engine-memory.ts";
 import {
   RECORD_CLOSE,
@@ -10,8 +11,7 @@ import {
   RECORD_SHUTDOWN,
   RECORD_WRITE,
 } from "../abi/engine-records.ts";
-import { PROTOCOL_H1, PROTOCOL_H2 } from "../abi/engine-codes.ts";
-import { LINGER_TIMEOUT_MS } from "../abi/limits.ts";
+import { LINGER_TIMEOUT_MS, WRITE_STALL_TIMEOUT_MS } from "../abi/limits.ts";
 import { INSTANCE_GENERATION } from "../abi/policy.ts";
 import { receiveClosed } from "./connection.ts";
 import { stopH1 } from "./h1/index.ts";
@@ -34,8 +34,8 @@ import {
   CONNECTION_CONNECTING,
   CONNECTION_LINGER,
   CONNECTION_OUTPUT_FULL,
-  CONNECTION_PAUSED,
   CONNECTION_PAUSE_TOLD,
+  CONNECTION_PAUSED,
   CONNECTION_PEER_ENDED,
   CONNECTION_READY,
   CONNECTION_SHUTDOWN_SENT,
@@ -48,7 +48,7 @@ import {
   setFlag,
 } from "./tables/connections.ts";
 import { CHUNK_END, CHUNK_NEXT, CHUNK_START, destroyOutput, markDirty, takeDirty } from "./tables/output.ts";
-import { armTimer, connectionTimer, disarmTimer } from "./timers.ts";
+import { armTimer, connectionTimer, disarmTimer, timerDeadline } from "./timers.ts";
 
 /** Records that one connection may need at once: 16 chunks and what else there is to say. */
 const RECORDS_PER_CONNECTION: u32 = 32;
@@ -68,21 +68,16 @@ export function writeRecords(): u32 {
   recordCount = 0;
   isCut = false;
   if (!hasEntries()) clearLog();
-  let connection = takeConnect();
-  while (connection != 0) {
-    const slot = load<u32>(connection, C_INSTANCE);
-    const record = instanceAt(slot);
-    const generation = record == 0 ? 0 : load<u32>(record, INSTANCE_GENERATION);
-    addRecord(RECORD_CONNECT, connection, slot, generation);
-    store<u32>(RECORDS + (recordCount - 1) * RECORD_BYTES, connectTimeoutOf(connection), 16);
+  while (true) {
+    // Asked for again after each connection: one that ends may make room for the connect that others wait for.
+    let connection = takeConnect();
+    if (connection != 0) addConnect(connection);
+    else {
+      connection = takeDirty();
+      if (connection == 0) break;
+      sweep(connection);
+    }
     if (isFull()) return recordCount;
-    connection = takeConnect();
-  }
-  connection = takeDirty();
-  while (connection != 0) {
-    sweep(connection);
-    if (isFull()) return recordCount;
-    connection = takeDirty();
   }
   let entry = takeEntry();
   while (entry != 0) {
@@ -118,7 +113,10 @@ function sweep(connection: u32): void {
   if (hasFlag(connection, CONNECTION_CONNECTING)) return;
   tellPause(connection);
   if (load<u32>(connection, C_OUT_IN_FLIGHT) == 0 && load<u32>(connection, C_OUT_BYTES) != 0) addWrites(connection);
-  if (load<u32>(connection, C_OUT_BYTES) != 0) return;
+  if (load<u32>(connection, C_OUT_BYTES) != 0) {
+    if (hasFlag(connection, CONNECTION_CLOSE_WANTED)) awaitFlush(connection);
+    return;
+  }
   if (hasFlag(connection, CONNECTION_CLOSE_WANTED)) closeFlushed(connection);
   else if (hasFlag(connection, CONNECTION_SHUTDOWN_WANTED) && !hasFlag(connection, CONNECTION_SHUTDOWN_SENT)) {
     setFlag(connection, CONNECTION_SHUTDOWN_SENT);
@@ -132,6 +130,22 @@ function tellPause(connection: u32): void {
   if (isPaused) setFlag(connection, CONNECTION_PAUSE_TOLD);
   else clearFlag(connection, CONNECTION_PAUSE_TOLD);
   addRecord(isPaused ? RECORD_PAUSE : RECORD_RESUME, connection, 0, 0);
+}
+
+/** Sees to it that a connection that closes once it is flushed is looked at, though its peer may take nothing more. */
+function awaitFlush(connection: u32): void {
+  const timer = connectionTimer(connectionIndex(connection));
+  const latest = now + u64(WRITE_STALL_TIMEOUT_MS) * 1000;
+  const armed = timerDeadline(timer);
+  if (armed == 0 || armed > latest) armTimer(timer, latest);
+}
+
+function addConnect(connection: u32): void {
+  const slot = load<u32>(connection, C_INSTANCE);
+  const record = instanceAt(slot);
+  const generation = record == 0 ? 0 : load<u32>(record, INSTANCE_GENERATION);
+  addRecord(RECORD_CONNECT, connection, slot, generation);
+  store<u32>(RECORDS + (recordCount - 1) * RECORD_BYTES, connectTimeoutOf(connection), 16);
 }
 
 function addWrites(connection: u32): void {

@@ -27,7 +27,7 @@
 import { pingH2, startH2, startTurnH2, stopH2 } from "./connection.ts";
 import { receiveH2 } from "./receive.ts";
 import { sendDataH2, sendEndH2, sendHeadH2, sendInformationalH2, sendTrailersH2 } from "./send.ts";
-import { endH2, goawayH2 } from "./shutdown.ts";
+import { endH2, goawayH2, isFinalH2 } from "./shutdown.ts";
 import { canOpenH2, hasExtendedConnectH2, maxStreamsH2, openH2, releaseStreamH2, resetH2 } from "./streams.ts";
 import { creditH2, sendableH2 } from "./window.ts";
 
@@ -37,6 +37,7 @@ export {
   endH2,
   goawayH2,
   hasExtendedConnectH2,
+  isFinalH2,
   maxStreamsH2,
   openH2,
   pingH2,

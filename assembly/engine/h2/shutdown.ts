@@ -75,6 +75,11 @@ export function goawayH2(connection: u32, code: u32, final: bool): void {
   setFlag(connection, CONNECTION_DRAINING);
 }
 
+/** Whether no further request can come: we said the last one's number, or the peer says that it goes. */
+export function isFinalH2(connection: u32): bool {
+  return hasH2(connection, H2_DEAD | H2_FINAL_SENT | H2_GOAWAY_RECEIVED);
+}
+
 /** The peer's GOAWAY. */
 export function receiveGoaway(connection: u32, id: u32, ptr: u32, length: u32): i32 {
   if (id != 0) return failConnection(connection, H2_PROTOCOL_ERROR, GLITCH_STREAM_STATE);

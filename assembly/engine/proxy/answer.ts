@@ -137,7 +137,14 @@ function answerJson(exchange: u32, down: u32, reason: u32): void {
   const isHead = head != 0 && load<u32>(head, HEAD_METHOD_ID) == METHOD_HEAD;
   sendHead(down, ANSWER_HEAD, isHead);
   if (isHead) markPipeClosed(exchange + X_RESPONSE);
-  else pipeData(exchange + X_RESPONSE, 0, down, body, bodyBytes, true, 0);
+  else sendAnswerBody(exchange, down, body, bodyBytes);
+}
+
+/** The body of an answer of our own. Where the pool has no room for it the stream is broken off. */
+export function sendAnswerBody(exchange: u32, down: u32, body: u32, bodyBytes: u32): void {
+  if (pipeData(exchange + X_RESPONSE, 0, down, body, bodyBytes, true, 0)) return;
+  reset(down, H2_INTERNAL_ERROR);
+  markPipeClosed(exchange + X_RESPONSE);
 }
 
 function addReason(exchange: u32, reason: u32): void {

@@ -1,5 +1,6 @@
 // What happens when an exchange's or an upstream connection's timer fires.
 
+import { COUNTER_PENDING } from "../../abi/balancer-codes.ts";
 import {
   H2_CANCEL,
   H2_NO_ERROR,
@@ -7,17 +8,25 @@ import {
   REASON_OVERFLOW,
   REASON_REQUEST_TIMEOUT,
 } from "../../abi/engine-codes.ts";
-import { COUNTER_PENDING } from "../../abi/balancer-codes.ts";
+import { WRITE_STALL_TIMEOUT_MS } from "../../abi/limits.ts";
 import { goawayH2 } from "../h2/index.ts";
 import { now } from "../http/event.ts";
-import { C_STREAM_COUNT, CONNECTION_CLOSE_WANTED, CONNECTION_CONNECTING, hasFlag } from "../tables/connections.ts";
+import {
+  C_OUT_BYTES,
+  C_STREAM_COUNT,
+  CONNECTION_CLOSE_WANTED,
+  CONNECTION_CONNECTING,
+  connectionIndex,
+  hasFlag,
+} from "../tables/connections.ts";
 import { requestAbort } from "../tables/control.ts";
+import { armTimer, connectionTimer } from "../timers.ts";
 import { answer } from "./answer.ts";
 import { armExchange, attemptDeadline, beginAttempt, failAttempt, idleDeadline } from "./attempt.ts";
 import { KIND_H2, STATE_PENDING, STATE_WAITING, X_DEADLINE, X_DETAIL, X_STATE, X_WAIT_UNTIL } from "./exchange.ts";
 import { abandonUpstream } from "./finish.ts";
 import { OUTCOME_TIMEOUT, recordAttempt } from "./metrics.ts";
-import { CP_KIND, drainConnection } from "./upstream.ts";
+import { CP_KIND, CP_PROGRESS, drainConnection } from "./upstream.ts";
 
 /** The timer of an exchange fired. */
 export function checkExchange(exchange: u32): void {
@@ -54,7 +63,9 @@ export function checkExchange(exchange: u32): void {
 /** The timer of an upstream connection fired: it has been idle for long enough. */
 export function checkUpstream(connection: u32): void {
   if (hasFlag(connection, CONNECTION_CLOSE_WANTED)) {
-    requestAbort(connection);
+    const until = load<u64>(connection, CP_PROGRESS) + u64(WRITE_STALL_TIMEOUT_MS) * 1000;
+    if (load<u32>(connection, C_OUT_BYTES) == 0 || until <= now) requestAbort(connection);
+    else armTimer(connectionTimer(connectionIndex(connection)), until);
     return;
   }
   if (hasFlag(connection, CONNECTION_CONNECTING) || load<u32>(connection, C_STREAM_COUNT) != 0) return;

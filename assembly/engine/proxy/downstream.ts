@@ -12,13 +12,13 @@ import {
   PROTOCOL_UNKNOWN,
   ROLE_DOWNSTREAM,
 } from "../../abi/engine-codes.ts";
+import { PROXY_SCRATCH } from "../../abi/engine-memory.ts";
 import {
   DOWNSTREAM_IDLE_TIMEOUT_MS,
   GOAWAY_GRACE_MS,
   HEAD_TIMEOUT_MS,
   WRITE_STALL_TIMEOUT_MS,
 } from "../../abi/limits.ts";
-import { PROXY_SCRATCH } from "../../abi/engine-memory.ts";
 import { closeAfterResponseH1 } from "../h1/index.ts";
 import { goawayH2 } from "../h2/index.ts";
 import { now } from "../http/event.ts";
@@ -37,10 +37,10 @@ import {
   CONNECTION_CLOSE_WANTED,
   CONNECTION_DRAINING,
   CONNECTION_LINGER,
-  PEER_BYTES_MAX,
   connectionIndex,
   createConnection,
   hasFlag,
+  PEER_BYTES_MAX,
   setFlag,
 } from "../tables/connections.ts";
 import { requestAbort, requestClose } from "../tables/control.ts";
@@ -97,8 +97,8 @@ export function awaitRequest(connection: u32): void {
 
 /** The timer of a downstream connection fired: closes it, or says when to look again. */
 export function checkDownstream(connection: u32): void {
-  if (hasFlag(connection, CONNECTION_CLOSE_WANTED)) {
-    requestAbort(connection); // lingered, or could not be flushed, for long enough
+  if (hasFlag(connection, CONNECTION_CLOSE_WANTED) && load<u32>(connection, C_OUT_BYTES) == 0) {
+    requestAbort(connection); // lingered for long enough
     return;
   }
   const progress = load<u64>(connection, CP_PROGRESS);
@@ -160,6 +160,7 @@ export function drainDownstream(connection: u32): void {
 export function finishDrain(connection: u32): void {
   if (load<u8>(connection, C_PROTOCOL) == PROTOCOL_H2) goawayH2(connection, H2_NO_ERROR, true);
   if (load<u32>(connection, C_STREAM_COUNT) == 0) requestClose(connection);
+  else checkDownstream(connection); // what is under way ends, or stalls, as on any other connection
 }
 
 /** A request head did not arrive in time: 408 where it can be said (RFC 9110 §15.5.9). */

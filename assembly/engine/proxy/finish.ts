@@ -10,22 +10,18 @@ import { H2_CANCEL, H2_NO_ERROR } from "../../abi/engine-codes.ts";
 import { POLICY_SERVICE } from "../../abi/policy.ts";
 import { leave } from "../balancer.ts";
 import { closeAfterResponseH1, wantsCloseH1 } from "../h1/index.ts";
+import { isFinalH2 } from "../h2/index.ts";
 import { releaseHead } from "../http/head.ts";
 import { releaseEdits } from "../route/index.ts";
-import {
-  C_STREAM_COUNT,
-  CONNECTION_CLOSE_WANTED,
-  CONNECTION_DRAINING,
-  CONNECTION_LINGER,
-  hasFlag,
-  setFlag,
-} from "../tables/connections.ts";
+import { C_STREAM_COUNT, CONNECTION_CLOSE_WANTED, CONNECTION_LINGER, hasFlag, setFlag } from "../tables/connections.ts";
 import { markReady, requestClose, resumeReading } from "../tables/control.ts";
-import { STREAM_RECEIVED_END, STREAM_RESET, STREAM_SENT_END, hasStreamFlag } from "../tables/streams.ts";
+import { hasStreamFlag, STREAM_RECEIVED_END, STREAM_RESET, STREAM_SENT_END } from "../tables/streams.ts";
 import { leaveInstance } from "./attempt.ts";
 import {
+  destroyExchange,
   EXCHANGE_IS_ADMITTED,
   EXCHANGE_IS_TUNNEL,
+  hasX,
   STATE_ANSWERED,
   STATE_OVER,
   X_DOWN,
@@ -36,8 +32,6 @@ import {
   X_RESPONSE,
   X_STATE,
   X_UP,
-  destroyExchange,
-  hasX,
 } from "./exchange.ts";
 import { connectionOfStream, isH2, releaseStream, reset } from "./leg.ts";
 import { logExchange } from "./log.ts";
@@ -94,8 +88,8 @@ function releaseDownstream(exchange: u32): void {
   if (isH2(down)) {
     if (!isWhole(down)) reset(down, hasStreamFlag(down, STREAM_SENT_END) ? H2_NO_ERROR : H2_CANCEL);
     releaseStream(down);
-    if (hasFlag(connection, CONNECTION_DRAINING) && load<u32>(connection, C_STREAM_COUNT) == 0)
-      requestClose(connection);
+    // Between the two steps of a drain requests may be on their way: the end of the grace closes, not the last answer.
+    if (load<u32>(connection, C_STREAM_COUNT) == 0 && isFinalH2(connection)) requestClose(connection);
     return;
   }
   resumeReading(connection); // a body that nobody wants any more may have paused it

@@ -15,19 +15,19 @@ import {
 } from "../../abi/field-names.ts";
 import { HOPS_MAX } from "../../abi/limits.ts";
 import { writeDecimal } from "../../core/bytes.ts";
-import { randomU32 } from "../random.ts";
 import {
+  addField,
   FIELD_VALUE,
   FIELD_VALUE_BYTES,
+  findField,
   HEAD_AUTHORITY,
   HEAD_AUTHORITY_BYTES,
   HEAD_VERSION,
-  addField,
-  findField,
   removeField,
   takeText,
 } from "../http/head.ts";
 import { nameLen, namePtr } from "../http/names.ts";
+import { randomU32 } from "../random.ts";
 import { C_PEER, C_PEER_BYTES } from "../tables/connections.ts";
 
 const HTTP: usize = memory.data<u8>([104, 116, 116, 112]);

@@ -34,6 +34,7 @@ import { now } from "../http/event.ts";
 import {
   FIELD_VALUE,
   FIELD_VALUE_BYTES,
+  findField,
   HEAD_AUTHORITY,
   HEAD_AUTHORITY_BYTES,
   HEAD_METHOD,
@@ -41,10 +42,10 @@ import {
   HEAD_PATH,
   HEAD_PATH_BYTES,
   HEAD_VERSION,
-  findField,
 } from "../http/head.ts";
 import {
   EXCHANGE_IS_ROUTED,
+  hasX,
   X_ATTEMPTS,
   X_DETAIL,
   X_GRPC_STATUS,
@@ -61,7 +62,6 @@ import {
   X_STATUS,
   X_UPSTREAM_US,
   X_VERSION_UP,
-  hasX,
 } from "./exchange.ts";
 
 /** Method, authority and path at their longest, and a request id. */

@@ -1,8 +1,10 @@
 // Connections that are gone, and exchanges that wait for one.
 
+import { COUNTER_CONNECTIONS } from "../../abi/balancer-codes.ts";
 import { REASON_CONNECT_TIMEOUT, REASON_UPSTREAM_RESET, ROLE_DOWNSTREAM } from "../../abi/engine-codes.ts";
 import {
   C_INSTANCE,
+  C_OUT_IN_FLIGHT,
   C_ROLE,
   C_STREAM_COUNT,
   C_STREAMS,
@@ -12,9 +14,9 @@ import {
   hasFlag,
   setFlag,
 } from "../tables/connections.ts";
-import { S_EXCHANGE, STREAM_RECEIVED_HEAD, STREAM_RESET, hasStreamFlag, setStreamFlag } from "../tables/streams.ts";
-import { dispatch, failAttempt } from "./attempt.ts";
-import { KIND_H2, X_SENT_MARK } from "./exchange.ts";
+import { hasStreamFlag, S_EXCHANGE, STREAM_RECEIVED_HEAD, STREAM_RESET, setStreamFlag } from "../tables/streams.ts";
+import { dispatch, failAttempt, overflow } from "./attempt.ts";
+import { KIND_H1, KIND_H2, KIND_RAW, X_SENT_MARK } from "./exchange.ts";
 import { releaseStream } from "./leg.ts";
 import { OUTCOME_CONNECT_FAILED, OUTCOME_TIMEOUT } from "./metrics.ts";
 import { receiveDownstreamReset } from "./request.ts";
@@ -25,9 +27,12 @@ import {
   canTake,
   firstPending,
   firstUnserved,
+  firstWaiting,
+  hasConnections,
   needsConnect,
   openConnection,
   removeConnection,
+  restH2,
   returnConnection,
   takeIdle,
 } from "./upstream.ts";
@@ -41,7 +46,7 @@ export function loseConnection(connection: u32, connectReason: u32): void {
   if (!wasConnecting) loseStreams(connection, REASON_UPSTREAM_RESET);
   removeConnection(connection);
   if (!wasConnecting) {
-    servePending(slot, kind);
+    serveWaiting(slot);
     return;
   }
   // Each of them may begin another attempt here (the only instance); that one waits for a connect of its own, which
@@ -51,6 +56,19 @@ export function loseConnection(connection: u32, connectReason: u32): void {
     const outcome = connectReason == REASON_CONNECT_TIMEOUT ? OUTCOME_TIMEOUT : OUTCOME_CONNECT_FAILED;
     failAttempt(exchange, connectReason, true, outcome);
     exchange = firstUnserved(slot, kind);
+  }
+  serveWaiting(slot); // what it held against the limits may serve others
+}
+
+/** Opens what those who wait at an instance need; where nothing may be opened and nothing is open they go elsewhere. */
+function serveWaiting(slot: u32): void {
+  servePending(slot, KIND_H1);
+  servePending(slot, KIND_RAW);
+  servePending(slot, KIND_H2);
+  let exchange = firstWaiting(slot);
+  while (exchange != 0 && !hasConnections(slot)) {
+    overflow(exchange, COUNTER_CONNECTIONS);
+    exchange = firstWaiting(slot);
   }
 }
 
@@ -73,8 +91,10 @@ function loseEach(connection: u32, reason: u32, isUnprocessed: bool): void {
     if (exchange == 0) releaseStream(stream);
     else if (load<u8>(connection, C_ROLE) == ROLE_DOWNSTREAM) receiveDownstreamReset(stream);
     else {
-      // No byte of the request was written: it cannot have been processed (DESIGN §5).
-      const isUnwritten = load<u64>(connection, CP_WRITTEN) <= load<u64>(exchange, X_SENT_MARK);
+      // No byte of the request was handed to the socket: it cannot have been processed (DESIGN §5). What was handed over
+      // and not reported as written may be with the peer in part.
+      const handed = load<u64>(connection, CP_WRITTEN) + load<u32>(connection, C_OUT_IN_FLIGHT);
+      const isUnwritten = handed <= load<u64>(exchange, X_SENT_MARK);
       const isUntouched = (isUnwritten || isUnprocessed) && !hasStreamFlag(stream, STREAM_RECEIVED_HEAD);
       loseUpstream(exchange, reason, isUntouched);
     }
@@ -95,6 +115,7 @@ export function serveConnection(connection: u32): void {
       dispatch(exchange, connection);
       exchange = firstPending(slot, kind);
     }
+    restH2(connection);
   } else if (load<u32>(connection, C_STREAM_COUNT) == 0) {
     if (exchange == 0) {
       returnConnection(connection);

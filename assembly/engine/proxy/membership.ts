@@ -12,7 +12,7 @@ import { CP_POOL_NEXT, drainConnection, firstConnection, firstWaiting, poolGener
 export function drainGone(): void {
   for (let slot: u32 = 0; slot < <u32>UPSTREAM_POOLS_MAX; slot += 1) {
     let connection = firstConnection(slot);
-    if (connection == 0 || isOffered(slot)) continue;
+    if ((connection == 0 && firstWaiting(slot) == 0) || isOffered(slot)) continue;
     while (connection != 0) {
       const next = load<u32>(connection, CP_POOL_NEXT);
       drainConnection(connection);

@@ -14,18 +14,18 @@
 import { PROTOCOL_H1 } from "../../abi/engine-codes.ts";
 import { CHUNK_BYTES, REPLAY_SHARE } from "../../abi/limits.ts";
 import { poolBytes, release } from "../../core/pool.ts";
+import { releaseHead } from "../http/head.ts";
 import { C_PROTOCOL, C_PROXY } from "../tables/connections.ts";
 import { pauseReading, resumeReading } from "../tables/control.ts";
 import { CHUNK_END, CHUNK_HEADER_BYTES, CHUNK_NEXT, createChunk } from "../tables/output.ts";
 import {
+  hasStreamFlag,
   S_CONNECTION,
   S_PROXY,
   STREAM_RESET,
   STREAM_SENT_END,
   STREAM_SENT_HEAD,
-  hasStreamFlag,
 } from "../tables/streams.ts";
-import { releaseHead } from "../http/head.ts";
 import { credit, sendable, sendData, sendEnd, sendTrailers } from "./leg.ts";
 
 // ── Pipe, 40 bytes in the exchange ───────────────────────────────────────────────────────────────

@@ -17,12 +17,12 @@ import { NAME_GRPC_TIMEOUT, NAME_IDEMPOTENCY_KEY } from "../../abi/field-names.t
 import { UNROUTED_METRICS } from "../../abi/metrics.ts";
 import {
   HASH_NONE,
+  POLICY_AUTO,
   POLICY_BODY_LIMIT,
   POLICY_BYTES,
   POLICY_HASH_SOURCE,
   POLICY_IDLE_TIMEOUT,
   POLICY_METRICS,
-  POLICY_AUTO,
   POLICY_NO_TIMEOUT,
   POLICY_REQUEST_TIMEOUT,
   POLICY_RETRY_ATTEMPTS,
@@ -36,12 +36,14 @@ import { now } from "../http/event.ts";
 import {
   FIELD_VALUE,
   FIELD_VALUE_BYTES,
+  findField,
   HEAD_CONTENT_LENGTH,
   HEAD_IS_EXTENDED_CONNECT,
   HEAD_IS_GRPC,
   HEAD_IS_UPGRADE,
   HEAD_METHOD_ID,
   HEAD_STATUS,
+  hasHeadFlag,
   METHOD_CONNECT,
   METHOD_DELETE,
   METHOD_GET,
@@ -49,8 +51,6 @@ import {
   METHOD_OPTIONS,
   METHOD_PUT,
   METHOD_TRACE,
-  findField,
-  hasHeadFlag,
   persistHead,
   startHead,
 } from "../http/head.ts";
@@ -70,10 +70,12 @@ import {
 } from "../route/index.ts";
 import { C_LISTENER, C_PEER, C_PEER_BYTES, C_PROTOCOL, CONNECTION_LINGER, setFlag } from "../tables/connections.ts";
 import { S_CONNECTION, S_EXCHANGE } from "../tables/streams.ts";
-import { answer } from "./answer.ts";
+import { answer, sendAnswerBody } from "./answer.ts";
 import { armExchange, beginAttempt, clearSkips } from "./attempt.ts";
 import { fillBudget } from "./budget.ts";
+import { CP_LISTENER_SERVICE } from "./downstream.ts";
 import {
+  createExchange,
   EXCHANGE_IS_ADMITTED,
   EXCHANGE_IS_CONNECT,
   EXCHANGE_IS_GRPC,
@@ -83,8 +85,10 @@ import {
   EXCHANGE_IS_UPGRADE,
   EXCHANGE_OWN_ANSWER,
   EXCHANGE_REQUEST_ENDED,
+  hasX,
   STATE_ANSWERED,
   STATE_WAITING,
+  setX,
   X_ACTIVITY,
   X_DEADLINE,
   X_DETAIL,
@@ -107,15 +111,11 @@ import {
   X_STATE,
   X_STATUS,
   X_UP,
-  createExchange,
-  hasX,
-  setX,
 } from "./exchange.ts";
 import { finishExchange, settle } from "./finish.ts";
 import { completeRequest } from "./forwarded.ts";
 import { credit, releaseStream, reset, sendHead } from "./leg.ts";
 import { keepPipe, markPipeClosed, pipeData, pipeEnd } from "./pipe.ts";
-import { CP_LISTENER_SERVICE } from "./downstream.ts";
 
 /** A FIN this soon after the request came with it: a turn's time. A change of mind takes longer. */
 const HALF_CLOSE_US: u64 = 1000;
@@ -373,7 +373,7 @@ function answerByRule(exchange: u32, stream: u32): void {
     markPipeClosed(exchange + X_RESPONSE);
   } else {
     sendHead(stream, ANSWER_HEAD, false);
-    pipeData(exchange + X_RESPONSE, 0, stream, text, bytes, true, 0);
+    sendAnswerBody(exchange, stream, text, bytes);
   }
   settle(exchange);
 }

@@ -37,7 +37,7 @@ import {
 } from "../http/head.ts";
 import { editResponse, instanceAt } from "../route/index.ts";
 import { markReady } from "../tables/control.ts";
-import { S_EXCHANGE } from "../tables/streams.ts";
+import { hasStreamFlag, S_EXCHANGE, STREAM_RECEIVED_END } from "../tables/streams.ts";
 import { announceClose, answer } from "./answer.ts";
 import { armExchange, canRetry, failAttempt, hasAttemptLeft, leaveInstance, mayRetry, retry } from "./attempt.ts";
 import {
@@ -94,6 +94,10 @@ export function receiveResponse(stream: u32, head: u32, end: bool): void {
     leaveInstance(exchange, true);
     abandonUpstream(exchange, H2_CANCEL);
     retry(exchange, isUnprocessed);
+    return;
+  }
+  if (isMisleading(exchange, status)) {
+    answer(exchange, REASON_UPSTREAM_PROTOCOL);
     return;
   }
   store<u8>(exchange, STATE_ANSWERED, X_STATE);
@@ -172,6 +176,11 @@ export function loseUpstream(exchange: u32, reason: u32, isUnprocessed: bool): v
     answer(exchange, REASON_REQUEST_TIMEOUT);
     return;
   }
+  if (hasStreamFlag(load<u32>(exchange, X_UP), STREAM_RECEIVED_END) && !hasX(exchange, EXCHANGE_IS_TUNNEL)) {
+    // All of the response is here, only its reader is slow: nothing of it is lost with the stream.
+    abandonUpstream(exchange, H2_CANCEL);
+    return;
+  }
   if (load<u8>(exchange, X_STATE) != STATE_SENT) {
     recordAttempt(exchange, OUTCOME_RESET);
     answer(exchange, reason);
@@ -201,6 +210,12 @@ function openTunnel(exchange: u32, head: u32): void {
   flushPipe(exchange + X_REQUEST, down, load<u32>(exchange, X_UP));
   if (!isH2(down)) markReady(connectionOfStream(down)); // what the client said too early is waiting
   armExchange(exchange);
+}
+
+/** A 2xx to an Upgrade says no to it; passed on as the answer to an extended CONNECT it would say yes (RFC 8441 §5). */
+function isMisleading(exchange: u32, status: u32): bool {
+  if (!hasX(exchange, EXCHANGE_CONVERTED) || status < 200 || status > 299) return false;
+  return !isH2(load<u32>(exchange, X_UP));
 }
 
 /** Whether this status makes a tunnel: 101 for an Upgrade, 2xx for a CONNECT of either kind. */

@@ -13,6 +13,9 @@ import { equalIgnoringCase } from "../../core/bytes.ts";
 import {
   FIELD_VALUE,
   FIELD_VALUE_BYTES,
+  fieldAt,
+  fieldsEnd,
+  findField,
   HEAD_FLAGS,
   HEAD_HEADER_BYTES,
   HEAD_IS_EXTENDED_CONNECT,
@@ -27,15 +30,12 @@ import {
   HEAD_VERSION,
   METHOD_CONNECT,
   METHOD_GET,
-  fieldAt,
-  fieldsEnd,
-  findField,
   startHead,
   takeText,
 } from "../http/head.ts";
 import { randomU32 } from "../random.ts";
-import { addKnown } from "./forwarded.ts";
 import { X_STATUS } from "./exchange.ts";
+import { addKnown } from "./forwarded.ts";
 
 const CONNECT: usize = memory.data<u8>([67, 79, 78, 78, 69, 67, 84]);
 const GET: usize = memory.data<u8>([71, 69, 84]);

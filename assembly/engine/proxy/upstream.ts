@@ -28,28 +28,28 @@ import {
   CONNECTION_CLOSE_WANTED,
   CONNECTION_CONNECTING,
   CONNECTION_DRAINING,
+  clearFlag,
   connectionIndex,
   createConnection,
-  clearFlag,
   hasFlag,
   setFlag,
 } from "../tables/connections.ts";
 import { markReady, requestClose } from "../tables/control.ts";
 import { armTimer, connectionTimer, disarmTimer } from "../timers.ts";
 import {
+  clearX,
   EXCHANGE_IS_PENDING,
   EXCHANGE_IS_UPGRADE,
+  hasX,
   KIND_H2,
   STATE_PENDING,
+  setX,
   X_INSTANCE,
   X_KIND,
   X_PENDING_NEXT,
   X_PENDING_PREVIOUS,
   X_POLICY,
   X_STATE,
-  clearX,
-  hasX,
-  setX,
 } from "./exchange.ts";
 
 const U_ALL: u32 = 0;
@@ -126,6 +126,31 @@ export function needsConnect(slot: u32, kind: u8): bool {
 /** Whether the instance has any connection that may become free. */
 export function hasConnections(slot: u32): bool {
   return load<u32>(poolOf(slot), U_ALL) != 0;
+}
+
+/** Whether the instance has a connection, open or under way, of another kind than this. */
+function hasOther(slot: u32, kind: u8): bool {
+  let connection = load<u32>(poolOf(slot), U_ALL);
+  while (connection != 0) {
+    if (load<u8>(connection, CP_KIND) != kind && !hasFlag(connection, CONNECTION_CLOSE_WANTED)) return true;
+    connection = load<u32>(connection, CP_POOL_NEXT);
+  }
+  return false;
+}
+
+/** Closes an unused connection of another kind than the one that is needed and that the limits leave no room for. */
+export function closeSpare(slot: u32, kind: u8): void {
+  let connection = load<u32>(poolOf(slot), U_ALL);
+  while (connection != 0) {
+    const isUsed =
+      load<u32>(connection, C_STREAM_COUNT) != 0 ||
+      hasFlag(connection, CONNECTION_CLOSE_WANTED | CONNECTION_CONNECTING);
+    if (!isUsed && load<u8>(connection, CP_KIND) != kind) {
+      drainConnection(connection);
+      return;
+    }
+    connection = load<u32>(connection, CP_POOL_NEXT);
+  }
 }
 
 /** Starts a connect for an exchange's kind; false when a limit or the table forbids it. */
@@ -213,10 +238,14 @@ export function returnConnection(connection: u32): void {
     return;
   }
   const timer = connectionTimer(connectionIndex(connection));
-  const pool = poolOf(load<u32>(connection, C_INSTANCE));
-  if (load<u32>(pool, U_PENDING_ONE) + load<u32>(pool, U_PENDING_H2) != 0) markReady(connection);
+  const slot = load<u32>(connection, C_INSTANCE);
+  if (firstPending(slot, kind) != 0) markReady(connection);
+  else if (load<u32>(connection, C_STREAM_COUNT) == 0 && firstWaiting(slot) != 0 && !hasOther(slot, kind)) {
+    requestClose(connection); // those who wait need one of another kind, and the limits leave no room beside this one
+    return;
+  }
   if (kind == KIND_H2) {
-    if (load<u32>(connection, C_STREAM_COUNT) == 0) armTimer(timer, now + u64(UPSTREAM_H2_IDLE_TIMEOUT_MS) * 1000);
+    restH2(connection);
     return;
   }
   if (!isReusableH1(connection)) {
@@ -225,6 +254,12 @@ export function returnConnection(connection: u32): void {
   }
   addIdle(connection);
   armTimer(timer, now + u64(UPSTREAM_H1_IDLE_TIMEOUT_MS) * 1000);
+}
+
+/** An HTTP/2 connection that carries nothing, be it that those it was opened for have gone, is closed in the end. */
+export function restH2(connection: u32): void {
+  if (load<u32>(connection, C_STREAM_COUNT) != 0) return;
+  armTimer(connectionTimer(connectionIndex(connection)), now + u64(UPSTREAM_H2_IDLE_TIMEOUT_MS) * 1000);
 }
 
 /** Puts a fresh or finished HTTP/1.1 connection where the next exchange finds it. */

@@ -1,6 +1,5 @@
 // What the codecs and the proxy ask of a connection's socket: pause, resume, close. Carried out by the next `poll`.
 
-import { markDirty } from "./output.ts";
 import {
   C_PROXY,
   CONNECTION_ABORT,
@@ -11,6 +10,7 @@ import {
   hasFlag,
   setFlag,
 } from "./connections.ts";
+import { markDirty } from "./output.ts";
 
 /** Next connection of the ready list (address). */
 export const CP_READY_NEXT: u32 = C_PROXY;

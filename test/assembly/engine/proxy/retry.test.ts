@@ -83,17 +83,23 @@ test("a POST with an idempotency-key is", () => {
   expect(client.text()).toContain("200 OK");
 });
 
-test("a POST of which no byte was written is sent elsewhere", () => {
+test("a POST of which no byte was handed to the socket is sent elsewhere", async () => {
+  world = await createWorld(TWO("http2"));
   world.onConnect = (wire) => {
     wire.isStalled = true; // the connect succeeds, its bytes stay in flight
   };
-  const client = world.accept().send(POST);
-  world.upstreams[0]!.connect().destroy();
-  const second = world.upstreams[1]!;
-  second.isStalled = false;
-  second.connect();
-  second.send(OK);
-  expect(client.text()).toContain("200 OK");
+  const early = world.accept().send(POST);
+  const first = world.upstreams[0]!.connect();
+  const other = world.accept().send(POST); // in turn: the other instance
+  world.upstreams[1]!.isStalled = false;
+  const second = serveH2(world.upstreams[1]!.connect());
+  const late = world.accept().send(POST); // the first one again, behind what its socket has not taken
+  first.destroy();
+  second.say(h2.headers(1, [[":status", "201"]], h2.END_HEADERS | h2.END_STREAM));
+  second.say(h2.headers(3, [[":status", "202"]], h2.END_HEADERS | h2.END_STREAM));
+  expect(early.text()).toContain("x-pillion-reason: upstream-reset");
+  expect(other.text()).toContain("201 Created");
+  expect(late.text()).toContain("202 Accepted");
 });
 
 test("a body longer than bodyLimit is not kept: the failure is told, and nothing is sent twice", () => {
