@@ -49,6 +49,7 @@ import {
   H_TURN_FRAMES,
   H2_DEAD,
   H2_PING_SENT,
+  H2_SETTINGS_SEEN,
   hasH2,
   MODE_PREFACE,
   STREAMS_DEFAULT,
@@ -103,6 +104,11 @@ export function stopH2(connection: u32): void {
   store<u32>(connection, 0, C_PARTIAL_BYTES);
   destroyTables(connection + H_DECODER);
   setH2(connection, H2_DEAD);
+}
+
+/** Whether the peer's preface is complete: its first SETTINGS came (RFC 9113 §3.4). */
+export function isOpenH2(connection: u32): bool {
+  return hasH2(connection, H2_SETTINGS_SEEN);
 }
 
 /** A new turn of the event loop. */

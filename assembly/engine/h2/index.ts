@@ -24,7 +24,7 @@
 //
 // After a send on a stream that is STREAM_RESET or whose side is over nothing happens: the caller learns it by events.
 
-import { pingH2, startH2, startTurnH2, stopH2 } from "./connection.ts";
+import { isOpenH2, pingH2, startH2, startTurnH2, stopH2 } from "./connection.ts";
 import { receiveH2 } from "./receive.ts";
 import { sendDataH2, sendEndH2, sendHeadH2, sendInformationalH2, sendTrailersH2 } from "./send.ts";
 import { endH2, goawayH2, isFinalH2 } from "./shutdown.ts";
@@ -38,6 +38,7 @@ export {
   goawayH2,
   hasExtendedConnectH2,
   isFinalH2,
+  isOpenH2,
   maxStreamsH2,
   openH2,
   pingH2,

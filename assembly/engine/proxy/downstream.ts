@@ -20,7 +20,7 @@ import {
   WRITE_STALL_TIMEOUT_MS,
 } from "../../abi/limits.ts";
 import { closeAfterResponseH1 } from "../h1/index.ts";
-import { goawayH2 } from "../h2/index.ts";
+import { goawayH2, isOpenH2 } from "../h2/index.ts";
 import { now } from "../http/event.ts";
 import { glitch } from "../http/glitch.ts";
 import {
@@ -110,7 +110,7 @@ export function checkDownstream(connection: u32): void {
     }
   } else if (load<u32>(connection, C_STREAM_COUNT) == 0) {
     const isHeadUnderWay = load<u32>(connection, C_PARTIAL_BYTES) + load<u32>(connection, C_BACKLOG_BYTES) != 0;
-    const isSilent = load<u8>(connection, C_PROTOCOL) == PROTOCOL_UNKNOWN;
+    const isSilent = hasSaidNothing(connection);
     const limitMs = isHeadUnderWay || isSilent ? HEAD_TIMEOUT_MS : DOWNSTREAM_IDLE_TIMEOUT_MS;
     const since = isHeadUnderWay || isSilent ? load<u64>(connection, CP_WAITING_SINCE) : progress;
     const limit = since + u64(limitMs) * 1000;
@@ -122,6 +122,12 @@ export function checkDownstream(connection: u32): void {
     next = isHeadUnderWay || isSilent ? limit : min(limit, now + u64(HEAD_TIMEOUT_MS) * 6000);
   }
   armTimer(connectionTimer(connectionIndex(connection)), next);
+}
+
+/** Whether not even what begins a connection is there: any byte of HTTP/1.1, the whole preface of HTTP/2. */
+function hasSaidNothing(connection: u32): bool {
+  const protocol = u32(load<u8>(connection, C_PROTOCOL));
+  return protocol == PROTOCOL_UNKNOWN || (protocol == PROTOCOL_H2 && !isOpenH2(connection));
 }
 
 /** Whether the peer has taken none of our bytes for too long. */

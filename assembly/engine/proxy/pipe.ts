@@ -41,6 +41,7 @@ const P_TRAILERS: u32 = 28; // persisted head that ends the body, 0 = none
 const PIPE_KEEPS: u32 = 1; // what was sent is kept for a replay
 const PIPE_ENDED: u32 = 2; // the source has said everything
 const PIPE_CLOSED: u32 = 4; // the end went to the sink
+const PIPE_SPENT: u32 = 8; // bytes went to a sink and were not kept
 
 // ── The proxy's fields of a stream and a connection ──────────────────────────────────────────────
 export const SP_BLOCKED_PREVIOUS: u32 = S_PROXY;
@@ -62,9 +63,9 @@ export function keepPipe(pipe: u32): void {
   store<u32>(pipe, load<u32>(pipe, P_FLAGS) | PIPE_KEEPS, P_FLAGS);
 }
 
-/** Whether everything that came is still here (or nothing came). */
+/** Whether everything that came is still here: kept, or not yet sent to anybody, however long it is. */
 export function isKept(pipe: u32): bool {
-  return (load<u32>(pipe, P_FLAGS) & PIPE_KEEPS) != 0;
+  return (load<u32>(pipe, P_FLAGS) & (PIPE_KEEPS | PIPE_SPENT)) != PIPE_SPENT;
 }
 
 export function pipeEnded(pipe: u32): bool {
@@ -113,6 +114,7 @@ export function pipeData(pipe: u32, source: u32, sink: u32, ptr: u32, length: u3
     if (part != 0 || isLast) {
       sendData(sink, from, part, isLast);
       if (isLast) store<u32>(pipe, load<u32>(pipe, P_FLAGS) | PIPE_CLOSED, P_FLAGS);
+      if (part != 0) store<u32>(pipe, load<u32>(pipe, P_FLAGS) | PIPE_SPENT, P_FLAGS);
       if (source != 0) credit(source, part);
       from += part;
       left -= part;
@@ -172,7 +174,8 @@ export function rewindPipe(pipe: u32): void {
 /** No replay any more: gives back what was kept. */
 export function dropKept(pipe: u32): void {
   if ((load<u32>(pipe, P_FLAGS) & PIPE_KEEPS) == 0) return;
-  store<u32>(pipe, load<u32>(pipe, P_FLAGS) & ~PIPE_KEEPS, P_FLAGS);
+  const spent = load<u32>(pipe, P_KEPT) != 0 ? PIPE_SPENT : 0;
+  store<u32>(pipe, (load<u32>(pipe, P_FLAGS) & ~PIPE_KEEPS) | spent, P_FLAGS);
   keptBytes -= load<u32>(pipe, P_KEPT);
   store<u32>(pipe, 0, P_KEPT);
   const cursor = load<u32>(pipe, P_CURSOR);
@@ -279,8 +282,9 @@ function advance(pipe: u32, length: u32): void {
   const at = load<u32>(pipe, P_CURSOR_AT) + length;
   store<u32>(pipe, load<u32>(pipe, P_WAITING) - length, P_WAITING);
   store<u32>(pipe, at, P_CURSOR_AT);
-  const keeps = isKept(pipe);
-  if (keeps) {
+  const keeps = (load<u32>(pipe, P_FLAGS) & PIPE_KEEPS) != 0;
+  if (!keeps) store<u32>(pipe, load<u32>(pipe, P_FLAGS) | PIPE_SPENT, P_FLAGS);
+  else {
     store<u32>(pipe, load<u32>(pipe, P_KEPT) + length, P_KEPT);
     keptBytes += length;
   }

@@ -2,7 +2,8 @@
 // Method: a world of virtual sockets; the turn ends as the pump ends it, so what the engine forgets to say is missed.
 
 import { expect, test } from "vitest";
-import { LISTENER_OUTBOUND } from "../../../../assembly/abi/engine-records.ts";
+import { RECORDS_MAX } from "../../../../assembly/abi/engine-memory.ts";
+import { LISTENER_OUTBOUND, SOCKET_REFUSED } from "../../../../assembly/abi/engine-records.ts";
 import * as h2 from "../../../support/frames.ts";
 import { createWorld, type Wire, type World } from "../../../support/world.ts";
 
@@ -40,9 +41,8 @@ test("who waits for a connection gets a new one when the old one closes, in the 
   const world = await createWorld(ONE("limits: {connections: 1},"));
   const first = world.accept().send(GET);
   const second = world.accept().send(GET);
-  world.upstreams[0]!.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-  expect(first.text()).toContain("200 OK");
-  expect(world.upstreams[0]!.closedBy).toBe("end");
+  first.destroy(); // what is to be done then is one close: nothing else brings the turn another round
+  expect(world.upstreams[0]!.closedBy).toBeDefined();
   world.upstreams[1]!.send(OK);
   expect(second.text()).toContain("200 OK");
 });
@@ -219,4 +219,63 @@ test("what is reported of a socket that is gone means nothing, in its last turn 
   world.turn();
   client.destroy();
   expect([engine.exchangeCount(), engine.streamCount()]).toEqual([0, 0]);
+});
+
+test("a long body that nobody has been sent is sent to the other instance when a connect fails", async () => {
+  const world = await createWorld(TWO());
+  world.onConnect = () => {};
+  const body = "b".repeat(70_000); // more than bodyLimit: not kept once it is sent
+  const client = world.accept().send(`POST / HTTP/1.1\r\nhost: web\r\ncontent-length: 70000\r\n\r\n${body}`);
+  world.upstreams[0]!.destroy(SOCKET_REFUSED);
+  const second = world.upstreams[1]!.connect();
+  expect(second.text().endsWith(`\r\n\r\n${body}`)).toBe(true);
+  second.send(OK);
+  expect(client.text()).toContain("200 OK");
+});
+
+test("a client that sends half a preface has no more time than one that sends half a head", async () => {
+  const world = await createWorld(ONE());
+  const [preface, settings] = [world.accept(), world.accept()];
+  preface.send(h2.PREFACE.subarray(0, 10));
+  settings.send(h2.PREFACE);
+  world.pass(10_100);
+  expect([preface.closedBy, settings.closedBy]).toEqual(["end", "end"]);
+  const good = callH2(world);
+  world.pass(60_000);
+  expect(good.wire.closedBy).toBeUndefined();
+});
+
+test("more records than one poll has room for: nobody is left out", async () => {
+  const world = await createWorld(ONE());
+  const clients = Array.from({ length: RECORDS_MAX + 500 }, () => world.accept());
+  const request = Buffer.from(GET.replace("web", "nobody"));
+  for (const client of clients) world.receive(client, request);
+  world.turn();
+  expect(clients.filter((client) => !client.text().startsWith("HTTP/1.1 404 ")).length).toBe(0);
+});
+
+test("time that passes in one leap, longer than the timing wheel, neither loses nor hastens a timer", async () => {
+  const world = await createWorld(ONE("timeout: {request: 17s},"));
+  world.nowUs += 3_600_000_000; // nothing was armed: nobody asked for the time
+  const client = world.accept().send(GET);
+  world.pass(16_900);
+  expect(client.text()).toBe("");
+  world.nowUs += 3_600_000_000; // the process was stopped
+  world.pass(10);
+  expect(client.text()).toContain("x-pillion-reason: request-timeout");
+});
+
+test("a handle that comes round again after all generations is a connection like any other", async () => {
+  const world = await createWorld(ONE());
+  const first = world.accept();
+  first.destroy();
+  let again = world.accept();
+  for (let count = 0; again.handle !== first.handle; count += 1) {
+    expect(count).toBeLessThan(20_000);
+    again.destroy();
+    again = world.accept();
+  }
+  again.send(GET);
+  world.upstreams[0]!.send(OK);
+  expect(again.text()).toContain("200 OK");
 });
