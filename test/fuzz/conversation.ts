@@ -6,7 +6,7 @@
 // those of their messages (ledger.ts). At the end: nobody still waits, and everything was given back.
 
 import { SOCKET_REFUSED, SOCKET_TIMEOUT } from "../../assembly/abi/engine-records.ts";
-import type { Wire, World, WorldMaker } from "../support/world.ts";
+import { TableFull, type Wire, type World, type WorldMaker } from "../support/world.ts";
 import { H1Client, H1Server, RawServer } from "./h1-peers.ts";
 import { H2Client, H2Server } from "./h2-peers.ts";
 import { forgetBodies, Ledger } from "./ledger.ts";
@@ -55,6 +55,11 @@ class Conversation {
   readonly #corruptEvery: number;
   readonly #base: number;
   #present: readonly string[] = ["a", "b", "c"];
+  /** Table records that are taken for good: there may be next to none left. */
+  #hoarded = 0;
+  readonly #isScarce: boolean;
+  readonly #exchanges: number;
+  readonly #streams: number;
   #deliveries = 0;
   #steps = 0;
 
@@ -67,7 +72,14 @@ class Conversation {
     this.#world.onConnect = (wire) => {
       this.#connects.push({ wire, sinceUs: this.#world.nowUs });
     };
-    this.#base = this.#world.engine.poolUsed();
+    const { engine } = this.#world;
+    this.#isScarce = random.once(40); // rarely, for it costs a hundred others
+    if (this.#isScarce) {
+      this.#hoarded = engine.hoardTables(1 + random.below(8), 1 + random.below(8), 1 + random.below(6));
+    }
+    this.#exchanges = engine.exchangeCount();
+    this.#streams = engine.streamCount();
+    this.#base = engine.poolUsed();
     if (forgetsCloses) this.#world.isDeaf = true;
   }
 
@@ -98,6 +110,9 @@ class Conversation {
     else if (dice === 96) {
       this.#present = ["a", "b", "c"].filter(() => random.once(2));
       this.#world.load(this.#mesh(this.#present));
+    } else if (dice === 98 && this.#isScarce) {
+      if (random.once(3)) this.#world.engine.unhoardPool();
+      else this.#world.engine.hoardPool(random.below(4));
     } else if (dice === 97 && random.once(6)) {
       this.#world.engine.drain(this.#world.nowUs);
       this.#world.turn();
@@ -105,7 +120,13 @@ class Conversation {
   }
 
   #connect(): void {
-    const wire = this.#world.accept();
+    let wire: Wire;
+    try {
+      wire = this.#world.accept();
+    } catch (error) {
+      if (error instanceof TableFull) return;
+      throw error;
+    }
     this.#watch(wire);
     const isH2 = this.#random.once(2);
     const client = isH2
@@ -159,8 +180,8 @@ class Conversation {
     }
     const { engine, wires } = this.#world;
     const open = [...wires.values()].filter((wire) => wire.closedBy === undefined).length;
-    if (engine.connectionCount() !== open) {
-      throw new Error(`${engine.connectionCount()} connections, ${open} sockets`);
+    if (engine.connectionCount() !== open + this.#hoarded) {
+      throw new Error(`${engine.connectionCount() - this.#hoarded} connections, ${open} sockets`);
     }
   }
 
@@ -181,13 +202,12 @@ class Conversation {
   }
 
   #end(): void {
+    this.#world.engine.unhoardPool();
     const mode = this.#random.below(3);
     if (mode === 0) this.#endWithoutClients();
     else this.#finishRequests(mode === 1);
     for (const client of this.#clients) client.cut();
-    if (this.#world.engine.exchangeCount() !== 0) {
-      throw new Error(`${this.#world.engine.exchangeCount()} exchanges without a client`);
-    }
+    if (this.#world.engine.exchangeCount() !== this.#exchanges) throw new Error("exchanges without a client");
     for (const server of this.#servers) server.cut();
     for (const wire of this.#fresh) if (wire.closedBy === undefined) wire.destroy();
     for (const { wire } of this.#connects) wire.destroy(SOCKET_REFUSED);
@@ -198,11 +218,11 @@ class Conversation {
   /** Clients leave; servers stay as they are, stalled ones too: the engine has to rid itself of them. */
   #endWithoutClients(): void {
     for (const client of this.#clients) client.cut();
-    if (this.#world.engine.exchangeCount() !== 0) throw new Error("exchanges outlive their clients");
+    if (this.#world.engine.exchangeCount() !== this.#exchanges) throw new Error("exchanges outlive their clients");
     this.#pass(2_000);
     this.#world.pass(LONG_MS);
     this.#settle();
-    const left = this.#world.engine.connectionCount();
+    const left = this.#world.engine.connectionCount() - this.#hoarded;
     if (left !== 0) throw new Error(`${left} upstream connections are never closed`);
   }
 
@@ -232,9 +252,9 @@ class Conversation {
   #checkRest(): void {
     const { engine, balancer, snapshot } = this.#world;
     const counts: Record<string, number> = {
-      exchanges: engine.exchangeCount(),
-      streams: engine.streamCount(),
-      connections: engine.connectionCount(),
+      exchanges: engine.exchangeCount() - this.#exchanges,
+      streams: engine.streamCount() - this.#streams,
+      connections: engine.connectionCount() - this.#hoarded,
       pool: engine.poolUsed() - this.#base,
     };
     for (let slot = 0; slot < SLOTS; slot += 1) {

@@ -14,6 +14,7 @@ let [asks, whole, executions, steps] = [0, 0, 0, 0];
 for (let seed = first; seed < first + count; seed += 1) {
   try {
     const report = runConversation(make, seed);
+    if (seed % 1_000 === 0) process.stderr.write(`seed ${seed}, ${failures.size} kinds of failure\n`);
     asks += report.asks;
     whole += report.whole;
     executions += report.executions;

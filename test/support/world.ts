@@ -52,6 +52,9 @@ interface EngineExports {
   connectionCount(): number;
   streamCount(): number;
   poolUsed(): number;
+  hoardTables(connectionsLeft: number, streamsLeft: number, exchangesLeft: number): number;
+  hoardPool(pagesLeft: number): void;
+  unhoardPool(): void;
 }
 
 /** What a wire's far side does with bytes: nothing, unless the test says so. */
@@ -136,6 +139,13 @@ export class Wire {
   }
 }
 
+/** The engine has no room for another socket: the pump destroys it. */
+export class TableFull extends Error {
+  constructor() {
+    super("the connection table is full");
+  }
+}
+
 export class World {
   readonly engine: EngineExports;
   readonly balancer: Balancer;
@@ -200,7 +210,7 @@ export class World {
     const peer = Buffer.from("10.0.0.9");
     this.#module.bytes.set(peer, TEXT_AREA);
     const handle = this.engine.accept(kind, service, peer.length, this.nowUs);
-    if (handle < 0) throw new Error("the connection table is full");
+    if (handle < 0) throw new TableFull();
     const wire = new Wire(this, handle);
     this.wires.set(handle, wire);
     return wire;
