@@ -95,8 +95,8 @@ describe("connections", () => {
   test("bytes may arrive one by one", async () => {
     await using raw = await openRaw(sidecar.outbound);
     raw.socket.setNoDelay(true);
-    const text =
-      "POST /echo HTTP/1.1\r\nHost: web\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nx-t: 1\r\n\r\n";
+    const head = "POST /echo HTTP/1.1\r\nHost: web\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const text = `${head}3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nx-t: 1\r\n\r\n`;
     for (const char of text) await new Promise<void>((resolve) => raw.socket.write(char, () => resolve()));
     const [, chunked = ""] = await raw.waitFor(/\r\n\r\n([\s\S]*\r\n0\r\n\r\n)$/);
     expect(chunked.replace(/[0-9a-f]+\r\n(.*)\r\n/g, "$1").trim()).toBe("abcde");

@@ -1,4 +1,4 @@
-// `apply`, `diff`, `get` and `delete` against a file registry; test/integration/registry-etcd.test.ts does it with etcd.
+// `apply`, `diff`, `get` and `delete` against a file registry; test/integration/registry-etcd.test.ts has etcd.
 
 import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, expect, test } from "vitest";
