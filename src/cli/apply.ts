@@ -49,8 +49,8 @@ export async function applyFiles(
   if (options.output === "json") {
     writeJson(terminal, { registry: open.name, isApplied: !isDryRun, ...describePlan(plan) });
   } else {
-    const verb = isDryRun ? "would be" : "were";
-    const ending = plan.documents.length === 0 ? "nothing to change" : `${formatDocumentCount(plan)} ${verb} changed`;
+    const verb = isDryRun ? "would change" : "changed";
+    const ending = plan.documents.length === 0 ? "nothing to change" : `${formatDocumentCount(plan)} ${verb}`;
     terminal.write(`${formatPlan(terminal, plan)}${open.name}: ${ending} (${formatTotals(plan)})\n`);
   }
   return 0;

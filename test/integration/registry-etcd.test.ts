@@ -63,6 +63,8 @@ test("instances register themselves, are found, and leave in order: no request l
 
 test("etcd may go away: what is known stays, and changes arrive after it is back", async (context) => {
   await using etcd = await startEtcd(requireProgram(context, "etcd"));
+  await using web = createMesh({ services: { web: {} } });
+  expect((await runPillion("apply", "-f", web.path, "--mesh", urlOf(etcd))).code).toBe(0);
   const a = await startInstance(etcd, "a");
   await using outbound = await startSidecar({ mesh: urlOf(etcd) });
   const client = createClient("http1", outbound.outbound);
@@ -79,13 +81,25 @@ test("etcd may go away: what is known stays, and changes arrive after it is back
   );
 
   const other = await startServer("http1", "other");
-  await using mesh = createMesh({ services: { other: { instances: [{ id: "o", address: other.address }] } } });
+  await using mesh = createMesh({
+    services: { other: { protocol: "http", instances: [{ id: "o", address: other.address }] } },
+  });
   expect((await runPillion("apply", "-f", mesh.path, "--mesh", urlOf(etcd))).code).toBe(0);
   await waitUntil("the new service is found", async () => (await status("other")) === 200);
   await a.sidecar.stop();
   await client.close();
   await a.server.close();
   await other.close();
+});
+
+test("a service that only its instances speak of is found too", async (context) => {
+  await using etcd = await startEtcd(requireProgram(context, "etcd"));
+  await using outbound = await startSidecar({ mesh: urlOf(etcd) });
+  const a = await startInstance(etcd, "a");
+  await using client = createClient("http1", outbound.outbound);
+  await waitUntil("web is found", async () => (await client.send({ host: "web", path: "/status/200" })).status === 200);
+  await a.sidecar.stop();
+  await a.server.close();
 });
 
 test("apply, diff, get and delete speak to etcd", async (context) => {
@@ -108,7 +122,7 @@ test("apply, diff, get and delete speak to etcd", async (context) => {
     text: "~ service web\n    balance.policy: random → round-robin",
   });
   const dryRun = await runPillion("apply", "-f", mesh.path, "--dry-run", ...at);
-  expect(dryRun).toMatchObject({ code: 0, text: expect.stringContaining("would be changed") });
+  expect(dryRun).toMatchObject({ code: 0, text: expect.stringContaining("would change") });
   expect((await runPillion("get", "service", "web", "-o", "yaml", ...at)).text).toContain("policy: random");
   expect((await runPillion("apply", "-f", mesh.path, ...at)).code).toBe(0);
   expect((await runPillion("get", "service", "web", "-o", "yaml", ...at)).text).toContain("policy: round-robin");

@@ -48,7 +48,7 @@ test("apply writes what differs, says what, and keeps the rest as it was", async
   expect(out).toBe(`~ service web
     balance.policy: random → round-robin
 + service users
-${open.name}: 2 documents were changed (1 created, 1 updated, 0 deleted, 0 unchanged)
+${open.name}: 2 documents changed (1 created, 1 updated, 0 deleted, 0 unchanged)
 `);
   const text = readFileSync(target.path, "utf8");
   expect(text).toContain("# The operator's own words.");
@@ -63,7 +63,7 @@ test("--dry-run writes nothing, --prune deletes what the file does not hold", as
   const documents = { services: { users: {} } };
   const dry = await apply(documents, { dryRun: true, prune: true });
   expect(dry.out).toContain("- instance web/a\n");
-  expect(dry.out).toContain("would be changed (1 created, 0 updated, 2 deleted, 0 unchanged)");
+  expect(dry.out).toContain("would change (1 created, 0 updated, 2 deleted, 0 unchanged)");
   expect(readFileSync(target.path, "utf8")).toBe(START);
   expect((await apply(documents, { prune: true })).code).toBe(0);
   const terminal = createFakeTerminal();
