@@ -49,7 +49,8 @@ export async function createRegistry(config: RegistryConfig, options: CreateRegi
     probeKey: `${mesh.prefix}/mesh`,
     clock,
   });
-  return createEtcdRegistry({ client, prefix: mesh.prefix, clock, random, log, checkPattern });
+  // A sidecar does not yet hear which services its app calls, so it watches everybody's instances (decision 6).
+  return createEtcdRegistry({ client, prefix: mesh.prefix, clock, random, log, checkPattern, interest: "all" });
 }
 
 async function readPassword(config: RegistryConfig): Promise<string | undefined> {

@@ -5,9 +5,9 @@
 //                                  └── want(service), a route to a new service ──┘
 //
 // What is watched: the documents of the mesh as one range (mesh, routes and services are neighbours in the order of
-// keys), access as another, and one range of instances for each service that is wanted or that a route names. Before a
-// picture names a new service, the service's instances are listed at that same revision, so no picture shows a route
-// without those who answer.
+// keys), access as another, and the instances: of all services as one range (`interest: "all"`), or one range for each
+// service that is wanted or that a route names. Before a picture names a new service, the service's instances are listed
+// at that same revision, so no picture shows a route without those who answer.
 //
 // While etcd is away nothing is thrown away: neither by time nor because a lease over there may have run out.
 
@@ -60,6 +60,8 @@ export interface EtcdRegistryOptions {
   readonly random: Random;
   readonly log: Log;
   readonly checkPattern?: CheckPattern | undefined;
+  /** Whose instances are watched; "wanted" spares a large mesh most of its changes. Default: "wanted". */
+  readonly interest?: "all" | "wanted" | undefined;
   readonly timing?:
     | { readonly watch?: WatchTiming; readonly lease?: LeaseTiming; readonly retryMsMax?: number }
     | undefined;
@@ -88,6 +90,7 @@ class EtcdRegistry implements Registry {
   readonly #mirror: Mirror;
   readonly #backoff: Backoff;
   readonly #documentRanges: readonly KeptRange[];
+  readonly #allInstances: KeptRange | undefined;
   readonly #instanceRanges = new Map<string, KeptRange>();
   readonly #registrations = new Set<Registration>();
   readonly #started = Promise.withResolvers<void>();
@@ -114,6 +117,10 @@ class EtcdRegistry implements Registry {
       end: prefixRange(`${options.prefix}/services/`).end,
     };
     this.#documentRanges = [keepRange(documents), keepRange(prefixRange(`${options.prefix}/access/`))];
+    if (options.interest === "all") {
+      this.#allInstances = keepRange(prefixRange(`${options.prefix}/instances/`));
+      this.#documentRanges = [...this.#documentRanges, this.#allInstances];
+    }
     // Whoever never calls `start` must not be told that it was stopped.
     this.#started.promise.catch(() => undefined);
   }
@@ -339,7 +346,7 @@ class EtcdRegistry implements Registry {
   }
 
   #keepInstances(service: string): KeptRange {
-    const known = this.#instanceRanges.get(service);
+    const known = this.#allInstances ?? this.#instanceRanges.get(service);
     if (known !== undefined) return known;
     const range = keepRange(prefixRange(instancesPrefix(this.#prefix, service)));
     this.#instanceRanges.set(service, range);
