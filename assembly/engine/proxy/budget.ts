@@ -37,7 +37,9 @@ export function fillBudget(policy: u32): void {
 /** Whether a retry is within the budget; takes it. */
 export function takeBudget(policy: u32): bool {
   const bucket = bucketOf(policy);
-  const elapsedUs = min<u64>(now - load<u64>(bucket), u64(BURST_SECONDS) * 1000000);
+  const lastUs = load<u64>(bucket);
+  const burstUs = u64(BURST_SECONDS) * 1000000;
+  const elapsedUs = lastUs == 0 ? burstUs : min<u64>(now - lastUs, burstUs); // a bucket begins full
   const refill = (elapsedUs * u64(load<u32>(policy, POLICY_BUDGET_MIN)) * RETRY_TOKENS) / 1000000;
   if (refill != 0) {
     store<u64>(bucket, now);
