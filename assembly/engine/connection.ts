@@ -379,14 +379,15 @@ function endInput(connection: u32): void {
     requestClose(connection);
     return;
   }
-  const event = isH2 ? endH2(connection) : endH1(connection);
-  if (event != EVENT_NONE) handleEvent(connection, event);
-  if (hasFlag(connection, CONNECTION_CLOSE_WANTED)) return;
   if (isH2) {
+    endH2(connection); // which stream it would name first is all the same: all of them are lost
     loseStreams(connection, REASON_UPSTREAM_RESET);
     requestClose(connection);
     return;
   }
+  const event = endH1(connection);
+  if (event != EVENT_NONE) handleEvent(connection, event);
+  if (hasFlag(connection, CONNECTION_CLOSE_WANTED)) return;
   const stream = load<u32>(connection, C_STREAMS);
   if (stream != 0) {
     // A tunnel goes on the other way.

@@ -1,6 +1,6 @@
 // One whole conversation by seed: a mesh, clients, servers, time, and what must hold whatever they do.
 //
-//   clients (h1 | h2) ──► engine (debug build, virtual sockets and time: test/support/world.ts) ──► servers (h1 | h2 | raw)
+//   clients (h1 | h2) ──► engine (debug build, in the virtual world of support/world.ts) ──► servers (h1 | h2 | raw)
 //
 // After every step: no trap, the engine rests, each of its connections has a socket. Whenever a peer reads: bodies are
 // those of their messages (ledger.ts). At the end: nobody still waits, and everything was given back.

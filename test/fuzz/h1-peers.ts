@@ -265,12 +265,12 @@ export class H1Server extends Peer {
     const isSwitch = ask.method === "UPGRADE" && !random.once(4);
     if (isSwitch) {
       const answer = this.ledger.answer(ask, random.below(3_000));
-      const head = `HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nx-answer: ${answer.id}\r\n\r\n`;
+      const fields = `connection: upgrade\r\nupgrade: websocket\r\nx-answer: ${answer.id}`;
       this.#isTunnel = true;
       this.#check = new BodyCheck(`t${ask.id}`, ask.length);
       this.#reader.push(Buffer.alloc(0));
       this.tunnel();
-      this.write(head);
+      this.write(`HTTP/1.1 101 Switching Protocols\r\n${fields}\r\n\r\n`);
       this.write(bodyOf(`u${answer.id}`, answer.length), () => {
         answer.isSaid = true;
       });

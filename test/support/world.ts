@@ -236,7 +236,7 @@ export class World {
     this.turn();
   }
 
-  /** Polls as the pump does: until nothing was learned from the walk and the engine says that it has said everything. */
+  /** Polls as the pump does: until the walk brought nothing and the engine says that it has said everything. */
   turn(): void {
     if (this.#isTurning) return;
     this.#isTurning = true;

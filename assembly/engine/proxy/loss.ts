@@ -14,6 +14,7 @@ import {
   hasFlag,
   setFlag,
 } from "../tables/connections.ts";
+import { requestAbort } from "../tables/control.ts";
 import { hasStreamFlag, S_EXCHANGE, STREAM_RECEIVED_HEAD, STREAM_RESET, setStreamFlag } from "../tables/streams.ts";
 import { dispatch, failAttempt, overflow } from "./attempt.ts";
 import { KIND_H1, KIND_H2, KIND_RAW, X_SENT_MARK } from "./exchange.ts";
@@ -60,7 +61,7 @@ export function loseConnection(connection: u32, connectReason: u32): void {
   serveWaiting(slot); // what it held against the limits may serve others
 }
 
-/** Opens what those who wait at an instance need; where nothing may be opened and nothing is open they go elsewhere. */
+/** Opens what those who wait at an instance need; where nothing may be or is open they go elsewhere. */
 function serveWaiting(slot: u32): void {
   servePending(slot, KIND_H1);
   servePending(slot, KIND_RAW);
@@ -91,11 +92,13 @@ function loseEach(connection: u32, reason: u32, isUnprocessed: bool): void {
     if (exchange == 0) releaseStream(stream);
     else if (load<u8>(connection, C_ROLE) == ROLE_DOWNSTREAM) receiveDownstreamReset(stream);
     else {
-      // No byte of the request was handed to the socket: it cannot have been processed (DESIGN §5). What was handed over
-      // and not reported as written may be with the peer in part.
+      // No byte of the request was handed to the socket: it cannot have been processed (DESIGN §5). What was handed
+      // over and not reported as written may be with the peer in part.
       const handed = load<u64>(connection, CP_WRITTEN) + load<u32>(connection, C_OUT_IN_FLIGHT);
       const isUnwritten = handed <= load<u64>(exchange, X_SENT_MARK);
       const isUntouched = (isUnwritten || isUnprocessed) && !hasStreamFlag(stream, STREAM_RECEIVED_HEAD);
+      // Then it must stay so: what of it still waits in the output is not written behind the decision.
+      if (isUntouched) requestAbort(connection);
       loseUpstream(exchange, reason, isUntouched);
     }
     const next = load<u32>(connection, C_STREAMS);

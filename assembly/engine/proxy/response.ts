@@ -212,7 +212,7 @@ function openTunnel(exchange: u32, head: u32): void {
   armExchange(exchange);
 }
 
-/** A 2xx to an Upgrade says no to it; passed on as the answer to an extended CONNECT it would say yes (RFC 8441 §5). */
+/** A 2xx to an Upgrade says no to it; as the answer to an extended CONNECT it would say yes (RFC 8441 §5). */
 function isMisleading(exchange: u32, status: u32): bool {
   if (!hasX(exchange, EXCHANGE_CONVERTED) || status < 200 || status > 299) return false;
   return !isH2(load<u32>(exchange, X_UP));

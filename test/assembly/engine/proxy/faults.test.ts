@@ -178,7 +178,7 @@ test("RST_STREAM NO_ERROR behind an early answer takes nothing of it back (RFC 9
   expect(caller.hear()).toEqual(["HEADERS 1 | :status 413", 'DATA 1 ES "too much"', "RST_STREAM 1 NO_ERROR"]);
 });
 
-test("a POST that was handed to the socket may be with the server, written or not: it is never sent again", async () => {
+test("a POST that was handed to the socket may be with the server: it is never sent again", async () => {
   const world = await createWorld(TWO());
   world.onConnect = (wire) => {
     wire.isStalled = true; // the kernel takes a part, which nobody hears of
@@ -188,6 +188,28 @@ test("a POST that was handed to the socket may be with the server, written or no
   world.pass(1_000);
   expect(world.upstreams.length).toBe(1);
   expect(client.text()).toContain("x-pillion-reason: upstream-reset");
+});
+
+test("a POST that is sent elsewhere is not written behind a server's FIN as well", async () => {
+  const world = await createWorld(TWO("", "http2"));
+  const post = Buffer.from("POST /again HTTP/1.1\r\nhost: web\r\ncontent-length: 4\r\n\r\nbody");
+  world.accept().send(GET);
+  const first = world.upstreams[0]!.send(h2.settings());
+  world.accept().send(GET); // in turn: the other instance
+  const second = world.upstreams[1]!.send(h2.settings());
+  const [hearFirst, hearSecond] = [frames(first, true), frames(second, true)];
+  hearFirst();
+  hearSecond();
+  first.isStalled = true;
+  first.send(h2.ping()); // its answer is what the kernel does not take
+  world.accept().send(post); // waits behind that
+  first.end(); // the server says no more, but reads on
+  first.isStalled = false;
+  world.takeWrites(first);
+  world.turn();
+  world.pass(100);
+  expect(hearFirst().join("\n")).not.toContain("/again");
+  expect(hearSecond().join("\n")).toContain("/again");
 });
 
 test("a 2xx of an app that did not switch is no consent to an extended CONNECT", async () => {
