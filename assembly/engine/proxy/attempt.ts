@@ -56,6 +56,7 @@ import {
   EXCHANGE_IS_IN_FLIGHT,
   EXCHANGE_IS_TUNNEL,
   EXCHANGE_IS_UPGRADE,
+  EXCHANGE_TO_SIDECAR,
   exchangeIndex,
   hasX,
   KIND_H1,
@@ -124,6 +125,8 @@ export function beginAttempt(exchange: u32): void {
   setX(exchange, EXCHANGE_IS_IN_FLIGHT);
   store<u64>(exchange, now, X_ATTEMPT_STARTED);
   const record = instanceAt(u32(slot));
+  if ((load<u8>(record, INSTANCE_FLAGS) & INSTANCE_IS_SIDECAR) != 0) setX(exchange, EXCHANGE_TO_SIDECAR);
+  else clearX(exchange, EXCHANGE_TO_SIDECAR);
   store<u8>(exchange, kindFor(exchange, record), X_KIND);
   connectAndSend(exchange, u32(slot));
 }
@@ -361,9 +364,8 @@ export function clearSkips(exchange: u32): void {
 
 /** What an instance is spoken to with (DESIGN §2, "Between two sidecars"). */
 function kindFor(exchange: u32, record: u32): u8 {
-  const isSidecar = (load<u8>(record, INSTANCE_FLAGS) & INSTANCE_IS_SIDECAR) != 0;
   const head = load<u32>(exchange, X_HEAD);
-  if (isSidecar) {
+  if (hasX(exchange, EXCHANGE_TO_SIDECAR)) {
     // WebSocket travels by RFC 8441; any other Upgrade has an HTTP/1.1 connection of its own.
     return hasHeadFlag(head, HEAD_IS_UPGRADE) && !isWebSocket(head) ? KIND_H1 : KIND_H2;
   }

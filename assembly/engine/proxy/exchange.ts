@@ -74,6 +74,7 @@ export const EXCHANGE_IS_TUNNEL: u32 = 256; // switched: bytes both ways
 export const EXCHANGE_OWN_ANSWER: u32 = 512; // the response is ours
 export const EXCHANGE_CONTINUE_SENT: u32 = 1024; // 100 (Continue) was sent or passed on
 export const EXCHANGE_IS_RETRY: u32 = 2048; // holds a unit of the retry budget
+export const EXCHANGE_TO_SIDECAR: u32 = 4096; // the attempt is on a sidecar, whatever later snapshots say
 export const EXCHANGE_CONVERTED: u32 = 16384; // Upgrade ⇄ extended CONNECT: 101 ⇄ 200 on the way back
 export const EXCHANGE_IS_ROUTED: u32 = 32768; // X_POLICY is filled in
 

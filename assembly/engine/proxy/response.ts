@@ -16,8 +16,6 @@ import {
 import { ANSWER_HEAD } from "../../abi/engine-memory.ts";
 import { NAME_GRPC_STATUS, NAME_X_PILLION_UNPROCESSED } from "../../abi/field-names.ts";
 import {
-  INSTANCE_FLAGS,
-  INSTANCE_IS_SIDECAR,
   POLICY_RETRY_GRPC,
   POLICY_RETRY_STATUS,
   POLICY_RETRY_STATUS_COUNT,
@@ -35,7 +33,7 @@ import {
   removeField,
   startHead,
 } from "../http/head.ts";
-import { editResponse, instanceAt } from "../route/index.ts";
+import { editResponse } from "../route/index.ts";
 import { markReady } from "../tables/control.ts";
 import { hasStreamFlag, S_EXCHANGE, STREAM_RECEIVED_END } from "../tables/streams.ts";
 import { announceClose, answer } from "./answer.ts";
@@ -46,6 +44,7 @@ import {
   EXCHANGE_IS_IDEMPOTENT,
   EXCHANGE_IS_TUNNEL,
   EXCHANGE_IS_UPGRADE,
+  EXCHANGE_TO_SIDECAR,
   hasX,
   STATE_ANSWERED,
   STATE_SENT,
@@ -57,7 +56,6 @@ import {
   X_DOWN,
   X_EDITS,
   X_GRPC_STATUS,
-  X_INSTANCE,
   X_POLICY,
   X_REQUEST,
   X_RESPONSE,
@@ -230,8 +228,7 @@ function isSwitch(exchange: u32, status: u32): bool {
 function takeMark(exchange: u32, head: u32): bool {
   if (findField(head, NAME_X_PILLION_UNPROCESSED) == 0) return false;
   removeField(head, NAME_X_PILLION_UNPROCESSED);
-  const record = instanceAt(load<u32>(exchange, X_INSTANCE));
-  return record != 0 && (load<u8>(record, INSTANCE_FLAGS) & INSTANCE_IS_SIDECAR) != 0;
+  return hasX(exchange, EXCHANGE_TO_SIDECAR);
 }
 
 /** Statuses that the policy names, and 502, 503, 504 of idempotent requests (DESIGN §5). */

@@ -161,3 +161,49 @@ test("the budget bounds retries when everything fails", async () => {
   expect(attempts).toBe(200 + 200 * 0.2);
   expect(world.engine.exchangeCount()).toBe(0);
 });
+
+/** Two instances of a kind, a POST on the first, which answers it with the mark; what the client hears in the end. */
+async function answerWithMark(more: string, meanwhile: (world: World) => void): Promise<Wire> {
+  const instances = [1, 2].map((index) => `{id: i${index}, address: "10.0.0.${index}:80", ${more}}`);
+  const yaml = `services: {web: {protocol: http2, balance: {policy: round-robin}, instances: [${instances}]}}`;
+  const marked = await createWorld(yaml);
+  const client = marked.accept().send(POST);
+  const refusing = serveH2(marked.upstreams[0]!);
+  refusing.frames();
+  meanwhile(marked);
+  const fields: h2.Fields = [
+    [":status", "503"],
+    ["x-pillion-unprocessed", "1"],
+  ];
+  refusing.say(h2.headers(1, fields, h2.END_HEADERS | h2.END_STREAM));
+  const serving = marked.upstreams[1];
+  if (serving !== undefined) {
+    const server = serveH2(serving);
+    server.frames();
+    server.say(h2.headers(1, [[":status", "200"]], h2.END_HEADERS | h2.END_STREAM));
+  }
+  return client;
+}
+
+test("a sidecar's mark that its app saw nothing: even a POST goes elsewhere", async () => {
+  const client = await answerWithMark("sidecar: true", () => {});
+  expect(client.text()).toMatch(/^HTTP\/1\.1 200 /);
+});
+
+test("the mark is believed although the sidecar has left the mesh meanwhile", async () => {
+  const client = await answerWithMark("sidecar: true", (world) => {
+    const slot = world.upstreams[0]!.slot;
+    const left = [1, 2].filter((index) => world.nameOf(slot ?? 0) !== `web/i${index}`);
+    world.load(
+      `services: {web: {protocol: http2, instances: [{id: i${left}, address: "10.0.0.${left}:80", sidecar: true}]}}`,
+    );
+  });
+  expect(client.text()).toMatch(/^HTTP\/1\.1 200 /);
+});
+
+test("an app's mark is not believed, nor passed on", async () => {
+  const client = await answerWithMark("sidecar: false", () => {});
+  const text = client.text();
+  expect(text).toMatch(/^HTTP\/1\.1 503 /);
+  expect(text).not.toContain("unprocessed");
+});
