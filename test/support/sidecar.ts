@@ -4,7 +4,7 @@
 //   await using sidecar = await startSidecar({ mesh });
 //
 // It runs from source, so that a test never sees a stale build; `npm test` sets PILLION_TEST_PROGRAM=bin/pillion, which
-// runs what was just compiled. A sidecar that a test did not end itself must end cleanly on SIGTERM, with exit 0, or the
+// runs what was just compiled. A sidecar that a test did not end itself must end cleanly on SIGTERM, exit 0, or the
 // test fails.
 
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
