@@ -43,7 +43,7 @@ import {
 } from "../http/reasons-table.ts";
 import { instanceId, nameBytes, serviceName } from "../route/index.ts";
 import { hasStreamFlag, STREAM_RESET } from "../tables/streams.ts";
-import { leaveInstance } from "./attempt.ts";
+
 import {
   EXCHANGE_IS_GRPC,
   EXCHANGE_IS_ROUTED,
@@ -69,6 +69,7 @@ import {
 import { abandonUpstream, finishExchange, settle } from "./finish.ts";
 import { addKnown } from "./forwarded.ts";
 import { connectionOfStream, isH2, reset, sendHead } from "./leg.ts";
+import { leaveInstance } from "./occupancy.ts";
 import { dropKept, markPipeClosed, pipeData } from "./pipe.ts";
 import { appendBytes, appendNumber, appendText, beginText, textBytes } from "./text.ts";
 

@@ -12,7 +12,7 @@ import {
   REASON_NOT_IMPLEMENTED,
   REASON_OVERFLOW,
 } from "../../abi/engine-codes.ts";
-import { ATTEMPTS_MAX, TUNNEL_IDLE_TIMEOUT_MS } from "../../abi/limits.ts";
+import { ATTEMPTS_MAX } from "../../abi/limits.ts";
 import {
   INSTANCE_FLAGS,
   INSTANCE_GENERATION,
@@ -20,11 +20,9 @@ import {
   INSTANCE_IS_PRESENT,
   INSTANCE_IS_SIDECAR,
   INSTANCE_PROTOCOL,
-  POLICY_ATTEMPT_TIMEOUT,
   POLICY_AUTO,
   POLICY_BACKOFF_BASE,
   POLICY_BACKOFF_MAX,
-  POLICY_IDLE_TIMEOUT,
   POLICY_PENDING_TIMEOUT,
   POLICY_RETRY_ATTEMPTS,
   POLICY_RETRY_WHEN,
@@ -34,7 +32,7 @@ import {
   SERVICE_HTTP,
   SERVICE_HTTP2,
 } from "../../abi/policy.ts";
-import { observeInstance, pick, release as releaseInstance } from "../balancer.ts";
+import { pick, release as releaseInstance } from "../balancer.ts";
 import { becomeTunnelH1, openH1 } from "../h1/index.ts";
 import { hasExtendedConnectH2, openH2 } from "../h2/index.ts";
 import { now } from "../http/event.ts";
@@ -43,7 +41,7 @@ import { randomBelow } from "../random.ts";
 import { instanceAt } from "../route/index.ts";
 import { C_OUT_BYTES, connectionIndex } from "../tables/connections.ts";
 import { S_EXCHANGE, STREAM_SENT_HEAD, setStreamFlag } from "../tables/streams.ts";
-import { armTimer, connectionTimer, disarmTimer, exchangeTimer } from "../timers.ts";
+import { connectionTimer, disarmTimer } from "../timers.ts";
 import { answer } from "./answer.ts";
 import { takeBudget } from "./budget.ts";
 import {
@@ -57,7 +55,6 @@ import {
   EXCHANGE_IS_TUNNEL,
   EXCHANGE_IS_UPGRADE,
   EXCHANGE_TO_SIDECAR,
-  exchangeIndex,
   hasX,
   KIND_H1,
   KIND_H2,
@@ -95,8 +92,10 @@ import {
   SKIPPED_CLASS,
   SKIPPED_DEADLINE,
 } from "./metrics.ts";
+import { leaveInstance } from "./occupancy.ts";
 import { flushPipe, isKept, markPipeClosed, pipeIsComplete, rewindPipe } from "./pipe.ts";
-import { confirmTunnel } from "./response.ts";
+import { armExchange } from "./timeouts.ts";
+import { confirmTunnel } from "./tunnel.ts";
 import { isWebSocket, originalVersion, toExtendedConnect, toUpgrade } from "./upgrade.ts";
 import {
   addPending,
@@ -307,51 +306,6 @@ export function retry(exchange: u32, isUnprocessed: bool): void {
   store<u8>(exchange, STATE_WAITING, X_STATE);
   store<u64>(exchange, now + u64(randomBelow(ceiling + 1)) * 1000 + 1, X_WAIT_UNTIL);
   armExchange(exchange);
-}
-
-/** The attempt under way is over: its instance is no longer busy with it. */
-export function leaveInstance(exchange: u32, isFailure: bool): void {
-  removePending(exchange);
-  if (!hasX(exchange, EXCHANGE_IS_IN_FLIGHT)) return;
-  clearX(exchange, EXCHANGE_IS_IN_FLIGHT);
-  const slot = load<u32>(exchange, X_INSTANCE);
-  observeInstance(slot, u32(now - load<u64>(exchange, X_ATTEMPT_STARTED)), isFailure ? 1 : 0);
-  releaseInstance(slot);
-}
-
-/** Arms the exchange's one timer for whatever comes first. */
-export function armExchange(exchange: u32): void {
-  let first = load<u64>(exchange, X_DEADLINE);
-  const waitUntil = load<u64>(exchange, X_WAIT_UNTIL);
-  if (waitUntil != 0 && (first == 0 || waitUntil < first)) first = waitUntil;
-  if (load<u8>(exchange, X_STATE) >= STATE_SENT) {
-    const attempt = attemptDeadline(exchange);
-    if (attempt != 0 && (first == 0 || attempt < first)) first = attempt;
-    const idle = idleDeadline(exchange);
-    if (idle != 0 && (first == 0 || idle < first)) first = idle;
-  }
-  const timer = exchangeTimer(exchangeIndex(exchange));
-  if (first != 0) armTimer(timer, first);
-  else disarmTimer(timer);
-}
-
-/** When the attempt must have brought a response head, µs; 0 = no such time. */
-export function attemptDeadline(exchange: u32): u64 {
-  if (load<u8>(exchange, X_STATE) != STATE_SENT) return 0;
-  const timeout = load<u32>(exchange + X_POLICY, POLICY_ATTEMPT_TIMEOUT);
-  if (timeout >= <u32>POLICY_AUTO) return 0;
-  return load<u64>(exchange, X_ATTEMPT_STARTED) + u64(timeout) * 1000;
-}
-
-/** When the exchange has been silent for too long, µs; 0 = it may be silent for ever (gRPC, tunnels). */
-export function idleDeadline(exchange: u32): u64 {
-  let timeout = load<u32>(exchange + X_POLICY, POLICY_IDLE_TIMEOUT);
-  if (hasX(exchange, EXCHANGE_IS_TUNNEL)) {
-    if (!hasX(exchange, EXCHANGE_IS_CONNECT)) return 0; // a WebSocket has pings of its own
-    timeout = TUNNEL_IDLE_TIMEOUT_MS;
-  }
-  if (timeout >= <u32>POLICY_AUTO || hasX(exchange, EXCHANGE_IS_GRPC)) return 0;
-  return load<u64>(exchange, X_ACTIVITY) + u64(timeout) * 1000;
 }
 
 /** Forgets which instances were tried: a new exchange. */

@@ -22,11 +22,12 @@ import {
 import { requestAbort } from "../tables/control.ts";
 import { armTimer, connectionTimer } from "../timers.ts";
 import { answer } from "./answer.ts";
-import { armExchange, attemptDeadline, beginAttempt, failAttempt, idleDeadline } from "./attempt.ts";
+import { beginAttempt, failAttempt } from "./attempt.ts";
 import { KIND_H2, STATE_PENDING, STATE_WAITING, X_DEADLINE, X_DETAIL, X_STATE, X_WAIT_UNTIL } from "./exchange.ts";
 import { abandonUpstream } from "./finish.ts";
 import { OUTCOME_TIMEOUT, recordAttempt } from "./metrics.ts";
-import { CP_KIND, CP_PROGRESS, drainConnection } from "./upstream.ts";
+import { armExchange, attemptDeadline, idleDeadline } from "./timeouts.ts";
+import { CP_KIND, CP_PROGRESS, drainConnection, isSpare } from "./upstream.ts";
 
 /** The timer of an exchange fired. */
 export function checkExchange(exchange: u32): void {

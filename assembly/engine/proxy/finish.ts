@@ -16,7 +16,7 @@ import { releaseEdits } from "../route/index.ts";
 import { C_STREAM_COUNT, CONNECTION_CLOSE_WANTED, CONNECTION_LINGER, hasFlag, setFlag } from "../tables/connections.ts";
 import { markReady, requestClose, resumeReading } from "../tables/control.ts";
 import { hasStreamFlag, STREAM_RECEIVED_END, STREAM_RESET, STREAM_SENT_END } from "../tables/streams.ts";
-import { leaveInstance } from "./attempt.ts";
+
 import {
   destroyExchange,
   EXCHANGE_IS_ADMITTED,
@@ -36,6 +36,7 @@ import {
 import { connectionOfStream, isH2, releaseStream, reset } from "./leg.ts";
 import { logExchange } from "./log.ts";
 import { recordExchange } from "./metrics.ts";
+import { leaveInstance } from "./occupancy.ts";
 import { destroyPipe, pipeClosed, unblock } from "./pipe.ts";
 import { returnConnection } from "./upstream.ts";
 

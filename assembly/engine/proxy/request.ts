@@ -71,7 +71,7 @@ import {
 import { C_LISTENER, C_PEER, C_PEER_BYTES, C_PROTOCOL, CONNECTION_LINGER, setFlag } from "../tables/connections.ts";
 import { S_CONNECTION, S_EXCHANGE } from "../tables/streams.ts";
 import { answer, sendAnswerBody } from "./answer.ts";
-import { armExchange, beginAttempt, clearSkips } from "./attempt.ts";
+import { beginAttempt, clearSkips } from "./attempt.ts";
 import { fillBudget } from "./budget.ts";
 import { CP_LISTENER_SERVICE } from "./downstream.ts";
 import {
@@ -116,6 +116,7 @@ import { finishExchange, settle } from "./finish.ts";
 import { completeRequest } from "./forwarded.ts";
 import { credit, releaseStream, reset, sendHead } from "./leg.ts";
 import { keepPipe, markPipeClosed, pipeData, pipeEnd } from "./pipe.ts";
+import { armExchange } from "./timeouts.ts";
 
 /** A FIN this soon after the request came with it: a turn's time. A change of mind takes longer. */
 const HALF_CLOSE_US: u64 = 1000;

@@ -6,14 +6,12 @@
 import {
   H2_CANCEL,
   H2_REFUSED_STREAM,
-  HEAD_RESPONSE,
   REASON_REQUEST_TIMEOUT,
   REASON_UPSTREAM_PROTOCOL,
   REASON_UPSTREAM_RESET,
   RESET_BY_PEER,
   RESET_UNPROCESSED,
 } from "../../abi/engine-codes.ts";
-import { ANSWER_HEAD } from "../../abi/engine-memory.ts";
 import { NAME_GRPC_STATUS, NAME_X_PILLION_UNPROCESSED } from "../../abi/field-names.ts";
 import {
   POLICY_RETRY_GRPC,
@@ -23,21 +21,11 @@ import {
   RETRY_IDEMPOTENT,
 } from "../../abi/policy.ts";
 import { now } from "../http/event.ts";
-import {
-  FIELD_VALUE,
-  FIELD_VALUE_BYTES,
-  findField,
-  HEAD_STATUS,
-  HEAD_VERSION,
-  persistHead,
-  removeField,
-  startHead,
-} from "../http/head.ts";
+import { FIELD_VALUE, FIELD_VALUE_BYTES, findField, HEAD_STATUS, persistHead, removeField } from "../http/head.ts";
 import { editResponse } from "../route/index.ts";
-import { markReady } from "../tables/control.ts";
 import { hasStreamFlag, S_EXCHANGE, STREAM_RECEIVED_END } from "../tables/streams.ts";
 import { announceClose, answer } from "./answer.ts";
-import { armExchange, canRetry, failAttempt, hasAttemptLeft, leaveInstance, mayRetry, retry } from "./attempt.ts";
+import { canRetry, failAttempt, hasAttemptLeft, mayRetry, retry } from "./attempt.ts";
 import {
   EXCHANGE_CONVERTED,
   EXCHANGE_IS_CONNECT,
@@ -48,7 +36,6 @@ import {
   hasX,
   STATE_ANSWERED,
   STATE_SENT,
-  setX,
   X_ACTIVITY,
   X_ATTEMPT_STARTED,
   X_DEADLINE,
@@ -66,7 +53,7 @@ import {
   X_UPSTREAM_US,
 } from "./exchange.ts";
 import { abandonUpstream, settle } from "./finish.ts";
-import { connectionOfStream, isH2, sendHead, sendInformational } from "./leg.ts";
+import { isH2, sendHead, sendInformational } from "./leg.ts";
 import {
   OUTCOME_ANSWERED,
   OUTCOME_REFUSED,
@@ -75,8 +62,10 @@ import {
   OUTCOME_TIMEOUT,
   recordAttempt,
 } from "./metrics.ts";
-import { dropKept, flushPipe, markPipeClosed, pipeData, pipeEnd } from "./pipe.ts";
-import { toSwitched } from "./upgrade.ts";
+import { leaveInstance } from "./occupancy.ts";
+import { dropKept, markPipeClosed, pipeData, pipeEnd } from "./pipe.ts";
+import { armExchange } from "./timeouts.ts";
+import { openTunnel } from "./tunnel.ts";
 
 /** A final response head. */
 export function receiveResponse(stream: u32, head: u32, end: bool): void {
@@ -186,28 +175,6 @@ export function loseUpstream(exchange: u32, reason: u32, isUnprocessed: bool): v
   }
   abandonUpstream(exchange, H2_CANCEL);
   failAttempt(exchange, reason, isUnprocessed, isUnprocessed ? OUTCOME_REFUSED : OUTCOME_RESET);
-}
-
-/** A raw connection is open: the CONNECT that it was opened for has succeeded. */
-export function confirmTunnel(exchange: u32): void {
-  startHead(ANSWER_HEAD, HEAD_RESPONSE);
-  store<u16>(ANSWER_HEAD, 200, HEAD_STATUS);
-  store<u8>(ANSWER_HEAD, 11, HEAD_VERSION);
-  store<u8>(exchange, STATE_ANSWERED, X_STATE);
-  store<u16>(exchange, 200, X_STATUS);
-  recordAttempt(exchange, OUTCOME_ANSWERED);
-  openTunnel(exchange, ANSWER_HEAD);
-}
-
-function openTunnel(exchange: u32, head: u32): void {
-  const down = load<u32>(exchange, X_DOWN);
-  if (hasX(exchange, EXCHANGE_CONVERTED)) toSwitched(exchange, head, isH2(down));
-  setX(exchange, EXCHANGE_IS_TUNNEL);
-  dropKept(exchange + X_REQUEST);
-  sendHead(down, head, false);
-  flushPipe(exchange + X_REQUEST, down, load<u32>(exchange, X_UP));
-  if (!isH2(down)) markReady(connectionOfStream(down)); // what the client said too early is waiting
-  armExchange(exchange);
 }
 
 /** A 2xx to an Upgrade says no to it; as the answer to an extended CONNECT it would say yes (RFC 8441 §5). */

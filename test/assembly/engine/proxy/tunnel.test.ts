@@ -118,7 +118,9 @@ test("WebSocket through a pair travels by extended CONNECT and arrives as Upgrad
   expect(asked).toContain(`sec-websocket-key: ${KEY}`);
   server.send(SWITCHED);
   settle();
-  expect(client.text()).toMatch(new RegExp(`^HTTP/1\\.1 101 [\\s\\S]*sec-websocket-accept: ${ACCEPT.replace("+", "\\+")}`));
+  expect(client.text()).toMatch(
+    new RegExp(`^HTTP/1\\.1 101 [\\s\\S]*sec-websocket-accept: ${ACCEPT.replace("+", "\\+")}`),
+  );
   client.send("ping");
   settle();
   expect(server.text()).toBe("ping");
