@@ -1,6 +1,7 @@
 // HPACK's static table (RFC 7541 Appendix A), for the generators of the engine's tables.
 
-const STATIC_TABLE = `:authority|:method GET|:method POST|:path /|:path /index.html|:scheme http|:scheme https|:status 200|
+const STATIC_TABLE = `
+:authority|:method GET|:method POST|:path /|:path /index.html|:scheme http|:scheme https|:status 200|
 :status 204|:status 206|:status 304|:status 400|:status 404|:status 500|accept-charset|
 accept-encoding gzip, deflate|accept-language|accept-ranges|accept|access-control-allow-origin|age|allow|
 authorization|cache-control|content-disposition|content-encoding|content-language|content-length|

@@ -1,4 +1,5 @@
-// When an exchange has taken too long: its deadline, its attempt's, its silence, its wait. One timer for whatever is first.
+// When an exchange has taken too long: its deadline, its attempt's, its silence, its wait. One timer for whatever is
+// first.
 
 import { TUNNEL_IDLE_TIMEOUT_MS } from "../../abi/limits.ts";
 import { POLICY_ATTEMPT_TIMEOUT, POLICY_AUTO, POLICY_IDLE_TIMEOUT } from "../../abi/policy.ts";

@@ -6,8 +6,8 @@
 //
 // What is watched: the documents of the mesh as one range (mesh, routes and services are neighbours in the order of
 // keys), access as another, and the instances: of all services as one range (`interest: "all"`), or one range for each
-// service that is wanted or that a route names. Before a picture names a new service, the service's instances are listed
-// at that same revision, so no picture shows a route without those who answer.
+// service that is wanted or that a route names. Before a picture names a new service, the service's instances are
+// listed at that same revision, so no picture shows a route without those who answer.
 //
 // While etcd is away nothing is thrown away: neither by time nor because a lease over there may have run out.
 
