@@ -57,7 +57,8 @@ export function explainListen(address: Address, flag: string, error: Error): Err
     problem = `port ${address.port} is in use${holder === undefined ? "" : ` by ${holder}`}`;
   } else if (code === "EACCES") problem = `port ${address.port} needs a privilege (CAP_NET_BIND_SERVICE)`;
   else if (code === "EADDRNOTAVAIL") problem = `this host has no address ${address.host}`;
-  const remedy = `choose another with ${flag}, for example ${flag} ${formatAddress({ ...address, port: 0 })}, or off`;
+  const other = code === "EADDRNOTAVAIL" ? { ...address, host: "127.0.0.1" } : { ...address, port: 0 };
+  const remedy = `choose another with ${flag}, for example ${flag} ${formatAddress(other)}, or off`;
   return pillionError("PILLION_LISTEN", { address: formatAddress(address), problem: `${problem}; ${remedy}` }, error);
 }
 

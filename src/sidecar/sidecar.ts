@@ -287,7 +287,8 @@ export class Sidecar implements AdminView {
         this.#rejections += 1;
         for (const { where, path, message, hint } of event.issues) {
           const text = `${where}: ${path === "" ? "" : `${path} `}${message}${hint === undefined ? "" : ` (${hint})`}`;
-          this.#log.error({ where, path }, `refused, the last good stays: ${text}`);
+          const rest = this.#publisher.inForce === undefined ? "nothing good was read yet" : "the last good stays";
+          this.#log.error({ where, path }, `refused, ${rest}: ${text}`);
         }
         if (event.issues[0] !== undefined)
           this.#registryProblem = `${event.issues[0].where}: ${event.issues[0].message}`;

@@ -108,6 +108,12 @@ test("restarts leave no descriptor behind", async () => {
   expect(count()).toBe(before);
 });
 
+test("an address that this host has not: the remedy names one that it has", async () => {
+  // RFC 5737: documentation addresses belong to nobody.
+  const opening = openListening({ host: "192.0.2.1", port: 1234 }, "--outbound");
+  await expect(opening).rejects.toThrow(/no address 192\.0\.2\.1; .* --outbound 127\.0\.0\.1:1234, or off/);
+});
+
 test("the port in use is told with its flag and its holder", async () => {
   const first = await openListening({ host: "127.0.0.1", port: 0 }, "--outbound");
   ending.push(() => first.close());
