@@ -114,6 +114,8 @@ export const DOWNSTREAM_IDLE_TIMEOUT_MS = 3600000;
 export const UPSTREAM_H1_IDLE_TIMEOUT_MS = 3000;
 /** An idle pooled HTTP/2 upstream connection. */
 export const UPSTREAM_H2_IDLE_TIMEOUT_MS = 300000;
+/** The same beside another one of its instance: a burst opened it, and the next burst may come soon. */
+export const UPSTREAM_H2_SPARE_TIMEOUT_MS = 10000;
 /** A socket that takes none of our bytes (Envoy edge; reliability.md §6). */
 export const WRITE_STALL_TIMEOUT_MS = 60000;
 /** An idle half-closed or silent tunnel. */

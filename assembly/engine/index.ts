@@ -10,11 +10,12 @@ import { receiveBytes, receiveClosed, receiveConnected, receiveEnd, receiveWritt
 import { setNow } from "./http/event.ts";
 import { glitchCount as countGlitches } from "./http/glitch.ts";
 import { createBudgets } from "./proxy/budget.ts";
-import { checkExchange, checkUpstream } from "./proxy/deadlines.ts";
+import { checkExchange } from "./proxy/deadlines.ts";
 import { acceptConnection, checkDownstream, drainDownstream as drainOne, finishDrain } from "./proxy/downstream.ts";
 import { exchangeCount as countExchanges, exchangeAt, STATE_FREE, X_STATE } from "./proxy/exchange.ts";
 import { createLog, droppedEntries, setAccessLogOn } from "./proxy/log.ts";
 import { drainGone } from "./proxy/membership.ts";
+import { checkUpstream } from "./proxy/rest.ts";
 import { seedRandom } from "./random.ts";
 import { activateSnapshot, snapshotSpare } from "./route/index.ts";
 import { forgetConnection, hasMoreRecords, writeRecords } from "./sweep.ts";

@@ -94,6 +94,7 @@ import {
 } from "./metrics.ts";
 import { leaveInstance } from "./occupancy.ts";
 import { flushPipe, isKept, markPipeClosed, pipeIsComplete, rewindPipe } from "./pipe.ts";
+import { returnConnection } from "./rest.ts";
 import { armExchange } from "./timeouts.ts";
 import { confirmTunnel } from "./tunnel.ts";
 import { isWebSocket, originalVersion, toExtendedConnect, toUpgrade } from "./upgrade.ts";
@@ -108,7 +109,6 @@ import {
   openConnection,
   refusesH2,
   removePending,
-  returnConnection,
 } from "./upstream.ts";
 
 /** Begins an attempt: picks an instance and sends, or waits for a connection to it. */

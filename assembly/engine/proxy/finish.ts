@@ -38,7 +38,7 @@ import { logExchange } from "./log.ts";
 import { recordExchange } from "./metrics.ts";
 import { leaveInstance } from "./occupancy.ts";
 import { destroyPipe, pipeClosed, unblock } from "./pipe.ts";
-import { returnConnection } from "./upstream.ts";
+import { returnConnection } from "./rest.ts";
 
 /** Looks whether an exchange is over, and ends it if so. Called after anything that may have been the last thing. */
 export function settle(exchange: u32): void {

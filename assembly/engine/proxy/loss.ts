@@ -22,6 +22,7 @@ import { releaseStream } from "./leg.ts";
 import { OUTCOME_CONNECT_FAILED, OUTCOME_TIMEOUT } from "./metrics.ts";
 import { receiveDownstreamReset } from "./request.ts";
 import { loseUpstream } from "./response.ts";
+import { restH2, returnConnection } from "./rest.ts";
 import {
   CP_KIND,
   CP_WRITTEN,
@@ -33,8 +34,6 @@ import {
   needsConnect,
   openConnection,
   removeConnection,
-  restH2,
-  returnConnection,
   takeIdle,
 } from "./upstream.ts";
 

@@ -12,10 +12,9 @@
 import { COUNTER_CONNECTIONS, COUNTER_PENDING } from "../../abi/balancer-codes.ts";
 import { PROTOCOL_H1, PROTOCOL_H2, ROLE_UPSTREAM } from "../../abi/engine-codes.ts";
 import { UPSTREAM_POOL_BYTES, UPSTREAM_POOLS } from "../../abi/engine-memory.ts";
-import { UPSTREAM_H1_IDLE_TIMEOUT_MS, UPSTREAM_H2_IDLE_TIMEOUT_MS } from "../../abi/limits.ts";
 import { INSTANCE_GENERATION, POLICY_CONNECT_TIMEOUT, POLICY_SERVICE } from "../../abi/policy.ts";
 import { admit, connectionClosed, connectionOpened, leave, pendingAdded, pendingRemoved } from "../balancer.ts";
-import { isReusableH1, startH1 } from "../h1/index.ts";
+import { startH1 } from "../h1/index.ts";
 import { canOpenH2, startH2 } from "../h2/index.ts";
 import { now } from "../http/event.ts";
 import { instanceAt } from "../route/index.ts";
@@ -34,8 +33,8 @@ import {
   hasFlag,
   setFlag,
 } from "../tables/connections.ts";
-import { markReady, requestClose } from "../tables/control.ts";
-import { armTimer, connectionTimer, disarmTimer } from "../timers.ts";
+import { requestClose } from "../tables/control.ts";
+import { connectionTimer, disarmTimer } from "../timers.ts";
 import {
   clearX,
   EXCHANGE_IS_PENDING,
@@ -128,16 +127,6 @@ export function hasConnections(slot: u32): bool {
   return load<u32>(poolOf(slot), U_ALL) != 0;
 }
 
-/** Whether the instance has a connection, open or under way, of another kind than this. */
-function hasOther(slot: u32, kind: u8): bool {
-  let connection = load<u32>(poolOf(slot), U_ALL);
-  while (connection != 0) {
-    if (load<u8>(connection, CP_KIND) != kind && !hasFlag(connection, CONNECTION_CLOSE_WANTED)) return true;
-    connection = load<u32>(connection, CP_POOL_NEXT);
-  }
-  return false;
-}
-
 /** Closes an unused connection of another kind than the one that is needed and that the limits leave no room for. */
 export function closeSpare(slot: u32, kind: u8): void {
   let connection = load<u32>(poolOf(slot), U_ALL);
@@ -227,39 +216,6 @@ export function removeConnection(connection: u32): void {
   if (next != 0) store<u32>(next, previous, CP_POOL_PREVIOUS);
   connectionClosed(slot);
   leave(load<u32>(connection, CP_SERVICE), COUNTER_CONNECTIONS);
-}
-
-/** An exchange on this connection is over: what becomes of the connection. */
-export function returnConnection(connection: u32): void {
-  if (hasFlag(connection, CONNECTION_CLOSE_WANTED)) return;
-  const kind = load<u8>(connection, CP_KIND);
-  if (hasFlag(connection, CONNECTION_DRAINING)) {
-    if (load<u32>(connection, C_STREAM_COUNT) == 0) requestClose(connection);
-    return;
-  }
-  const timer = connectionTimer(connectionIndex(connection));
-  const slot = load<u32>(connection, C_INSTANCE);
-  if (firstPending(slot, kind) != 0) markReady(connection);
-  else if (load<u32>(connection, C_STREAM_COUNT) == 0 && firstWaiting(slot) != 0 && !hasOther(slot, kind)) {
-    requestClose(connection); // those who wait need one of another kind, and the limits leave no room beside this one
-    return;
-  }
-  if (kind == KIND_H2) {
-    restH2(connection);
-    return;
-  }
-  if (!isReusableH1(connection)) {
-    requestClose(connection);
-    return;
-  }
-  addIdle(connection);
-  armTimer(timer, now + u64(UPSTREAM_H1_IDLE_TIMEOUT_MS) * 1000);
-}
-
-/** An HTTP/2 connection that carries nothing, be it that those it was opened for have gone, is closed in the end. */
-export function restH2(connection: u32): void {
-  if (load<u32>(connection, C_STREAM_COUNT) != 0) return;
-  armTimer(connectionTimer(connectionIndex(connection)), now + u64(UPSTREAM_H2_IDLE_TIMEOUT_MS) * 1000);
 }
 
 /** Puts a fresh or finished HTTP/1.1 connection where the next exchange finds it. */
@@ -370,7 +326,8 @@ function countPending(pool: u32, kind: u8, delta: i32): void {
   assert(load<i32>(pool + at) >= 0);
 }
 
-function isOpen(connection: u32, kind: u8): bool {
+/** Whether a connection of a kind takes exchanges. */
+export function isOpen(connection: u32, kind: u8): bool {
   if (load<u8>(connection, CP_KIND) != kind) return false;
   return !hasFlag(connection, CONNECTION_CONNECTING | CONNECTION_DRAINING | CONNECTION_CLOSE_WANTED);
 }

@@ -213,6 +213,28 @@ test("an instance that leaves is drained: its stream ends there, new ones go els
   expect(world.upstreams[0]!.closedBy).toBe("end");
 });
 
+test("connections that a burst opened close soon after it, the last one of an instance much later", async () => {
+  const world = await createWorld(ONE());
+  const caller = client(world).say(h2.headers(1, REQUEST, WHOLE), h2.headers(3, REQUEST, WHOLE));
+  const first = new Peer(world.upstreams[0]!, true).say(h2.settings([[3, 1]])); // takes one stream at a time
+  const taken = first.frames().filter((frame) => frame.type === h2.HEADERS).length;
+  expect([taken, world.upstreams.length]).toEqual([2, 1]); // both went out before its SETTINGS came
+  caller.say(h2.headers(5, REQUEST, WHOLE));
+  const second = server(world, 1);
+  first.say(h2.headers(1, [[":status", "200"]], WHOLE), h2.headers(3, [[":status", "200"]], WHOLE));
+  second.say(h2.headers(1, [[":status", "200"]], WHOLE));
+  expect(caller.hear().length).toBe(3);
+  const open = () => world.upstreams.filter((wire) => wire.closedBy === undefined).length;
+  world.pass(9_000);
+  expect(open()).toBe(2);
+  world.pass(2_000);
+  expect(open()).toBe(1);
+  world.pass(280_000);
+  expect(open()).toBe(1);
+  world.pass(20_000);
+  expect(open()).toBe(0);
+});
+
 test("a request that has passed too many sidecars is a loop", async () => {
   const world = await createWorld(ONE());
   const caller = client(world).say(h2.headers(1, [...REQUEST, ["x-pillion-hops", "8"]], WHOLE));

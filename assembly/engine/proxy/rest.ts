@@ -1,0 +1,114 @@
+// What becomes of an upstream connection that carries nothing: who waits takes it, or it rests in the pool for a while.
+//
+// HTTP/1.1 servers close idle connections early, so ours close earlier. An HTTP/2 connection is kept for minutes; where a
+// burst has opened several to one instance, all but one close soon after it.
+
+import { H2_NO_ERROR } from "../../abi/engine-codes.ts";
+import {
+  UPSTREAM_H1_IDLE_TIMEOUT_MS,
+  UPSTREAM_H2_IDLE_TIMEOUT_MS,
+  UPSTREAM_H2_SPARE_TIMEOUT_MS,
+  WRITE_STALL_TIMEOUT_MS,
+} from "../../abi/limits.ts";
+import { isReusableH1 } from "../h1/index.ts";
+import { goawayH2 } from "../h2/index.ts";
+import { now } from "../http/event.ts";
+import {
+  C_INSTANCE,
+  C_OUT_BYTES,
+  C_STREAM_COUNT,
+  CONNECTION_CLOSE_WANTED,
+  CONNECTION_CONNECTING,
+  CONNECTION_DRAINING,
+  connectionIndex,
+  hasFlag,
+} from "../tables/connections.ts";
+import { markReady, requestAbort, requestClose } from "../tables/control.ts";
+import { armTimer, connectionTimer } from "../timers.ts";
+import { KIND_H2 } from "./exchange.ts";
+import {
+  addIdle,
+  CP_KIND,
+  CP_POOL_NEXT,
+  CP_PROGRESS,
+  drainConnection,
+  firstConnection,
+  firstPending,
+  firstWaiting,
+  isOpen,
+} from "./upstream.ts";
+
+/** An exchange on this connection is over: what becomes of the connection. */
+export function returnConnection(connection: u32): void {
+  if (hasFlag(connection, CONNECTION_CLOSE_WANTED)) return;
+  const kind = load<u8>(connection, CP_KIND);
+  if (hasFlag(connection, CONNECTION_DRAINING)) {
+    if (load<u32>(connection, C_STREAM_COUNT) == 0) requestClose(connection);
+    return;
+  }
+  const timer = connectionTimer(connectionIndex(connection));
+  const slot = load<u32>(connection, C_INSTANCE);
+  if (firstPending(slot, kind) != 0) markReady(connection);
+  else if (load<u32>(connection, C_STREAM_COUNT) == 0 && firstWaiting(slot) != 0 && !hasOther(slot, kind)) {
+    requestClose(connection); // those who wait need one of another kind, and the limits leave no room beside this one
+    return;
+  }
+  if (kind == KIND_H2) {
+    restH2(connection);
+    return;
+  }
+  if (!isReusableH1(connection)) {
+    requestClose(connection);
+    return;
+  }
+  addIdle(connection);
+  armTimer(timer, now + u64(UPSTREAM_H1_IDLE_TIMEOUT_MS) * 1000);
+}
+
+/** An HTTP/2 connection that carries nothing, be it that those it was opened for have gone, is closed in the end. */
+export function restH2(connection: u32): void {
+  if (load<u32>(connection, C_STREAM_COUNT) != 0) return;
+  const timeoutMs = isSpare(connection) ? UPSTREAM_H2_SPARE_TIMEOUT_MS : UPSTREAM_H2_IDLE_TIMEOUT_MS;
+  armTimer(connectionTimer(connectionIndex(connection)), now + u64(timeoutMs) * 1000);
+}
+
+/** Whether the instance has another HTTP/2 connection that takes exchanges. */
+function isSpare(connection: u32): bool {
+  let other = firstConnection(load<u32>(connection, C_INSTANCE));
+  while (other != 0) {
+    if (other != connection && isOpen(other, KIND_H2)) return true;
+    other = load<u32>(other, CP_POOL_NEXT);
+  }
+  return false;
+}
+
+/** Whether the instance has a connection, open or under way, of another kind than this. */
+function hasOther(slot: u32, kind: u8): bool {
+  let connection = firstConnection(slot);
+  while (connection != 0) {
+    if (load<u8>(connection, CP_KIND) != kind && !hasFlag(connection, CONNECTION_CLOSE_WANTED)) return true;
+    connection = load<u32>(connection, CP_POOL_NEXT);
+  }
+  return false;
+}
+
+/** The timer of an upstream connection fired: it has been idle for long enough. */
+export function checkUpstream(connection: u32): void {
+  if (hasFlag(connection, CONNECTION_CLOSE_WANTED)) {
+    const until = load<u64>(connection, CP_PROGRESS) + u64(WRITE_STALL_TIMEOUT_MS) * 1000;
+    if (load<u32>(connection, C_OUT_BYTES) == 0 || until <= now) requestAbort(connection);
+    else armTimer(connectionTimer(connectionIndex(connection)), until);
+    return;
+  }
+  if (hasFlag(connection, CONNECTION_CONNECTING) || load<u32>(connection, C_STREAM_COUNT) != 0) return;
+  if (load<u8>(connection, CP_KIND) == KIND_H2) {
+    // It was a spare when it came to rest, and is the last one now.
+    const keptUntil = load<u64>(connection, CP_PROGRESS) + u64(UPSTREAM_H2_IDLE_TIMEOUT_MS) * 1000;
+    if (now < keptUntil && !isSpare(connection)) {
+      armTimer(connectionTimer(connectionIndex(connection)), keptUntil);
+      return;
+    }
+    goawayH2(connection, H2_NO_ERROR, true);
+  }
+  drainConnection(connection);
+}
