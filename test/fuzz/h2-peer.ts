@@ -14,6 +14,8 @@ interface Outgoing {
   body: Buffer;
   readonly trailers: h2.Fields | undefined;
   readonly sent: () => void;
+  /** A content-length says where the body ends: to an HTTP/1.1 reader its last byte is the end, whatever follows. */
+  readonly isCounted?: boolean;
 }
 
 export class Stream {
@@ -94,14 +96,14 @@ export abstract class H2Peer<S extends Stream> extends Peer {
       this.write(h2.data(stream.id, piece, isLast ? h2.END_STREAM : 0), isLast ? out.sent : undefined);
       return;
     }
-    this.write(h2.data(stream.id, piece));
+    this.write(h2.data(stream.id, piece), out.isCounted ? out.sent : undefined);
     this.write(h2.headers(stream.id, out.trailers, h2.END_HEADERS | h2.END_STREAM), out.sent);
   }
 
   /** Bodies of this stream go out from now on. */
-  protected sendBody(stream: S, tag: string, length: number, sent: () => void): void {
+  protected sendBody(stream: S, tag: string, length: number, sent: () => void, isCounted = false): void {
     const trailers = this.random.once(4) ? ([["x-late", "1"]] as const) : undefined;
-    stream.outgoing = { body: bodyOf(tag, length), trailers, sent };
+    stream.outgoing = { body: bodyOf(tag, length), trailers, sent, isCounted };
   }
 
   /** Gives the engine credit, now and then in single bytes. */

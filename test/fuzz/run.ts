@@ -22,6 +22,7 @@ for (let seed = first; seed < first + count; seed += 1) {
   } catch (error) {
     const text = count === 1 ? String((error as Error).stack) : String((error as Error).message);
     const kind = text.replaceAll(/\d+/g, (digits) => (count === 1 || text.includes("assembly") ? digits : "#"));
+    if (!failures.has(kind)) process.stderr.write(`seed ${seed}: ${text}\n`);
     failures.set(kind, [...(failures.get(kind) ?? []), seed]);
   }
 }
