@@ -1,7 +1,7 @@
 // What becomes of an upstream connection that carries nothing: who waits takes it, or it rests in the pool for a while.
 //
-// HTTP/1.1 servers close idle connections early, so ours close earlier. An HTTP/2 connection is kept for minutes; where a
-// burst has opened several to one instance, all but one close soon after it.
+// HTTP/1.1 servers close idle connections early, so ours close earlier. An HTTP/2 connection is kept for minutes; where
+// a burst has opened several to one instance, all but one close soon after it.
 
 import { H2_NO_ERROR } from "../../abi/engine-codes.ts";
 import {
