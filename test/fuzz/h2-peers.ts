@@ -102,7 +102,8 @@ export class H2Client extends H2Peer<CallStream> {
     else fields.push([":scheme", "http"], [":path", `/r/${ask.id}`], [":authority", "web"]);
     if (method === "UPGRADE") fields.push([":protocol", "websocket"]);
     if (hasKey) fields.push(["idempotency-key", "k"]);
-    if (ask.length > 0 && random.once(2)) fields.push(["content-length", String(ask.length)]);
+    const isCounted = ask.length > 0 && !isTunnel && random.once(2);
+    if (isCounted) fields.push(["content-length", String(ask.length)]);
     if (hasBody && random.once(4)) fields.push(["content-type", "application/grpc"]);
     if (random.once(3)) fields.push(["te", "trailers"]);
     const sent = () => {
@@ -112,7 +113,7 @@ export class H2Client extends H2Peer<CallStream> {
     else {
       this.write(h2.headers(stream.id, fields));
       if (isTunnel) stream.outgoing = undefined;
-      else this.sendBody(stream, `q${ask.id}`, ask.length, sent);
+      else this.sendBody(stream, `q${ask.id}`, ask.length, sent, isCounted);
     }
   }
 
@@ -291,8 +292,8 @@ export class H2Server extends H2Peer<ServeStream> {
       answer.isSaid = true;
     };
     if (random.once(15)) fields.push(["x-pillion-unprocessed", "1"]);
-    if (!isTunnel && random.once(2) && ask.method !== "HEAD" && answer.length > 0)
-      fields.push(["content-length", String(answer.length)]);
+    const isCounted = !isTunnel && random.once(2) && ask.method !== "HEAD" && answer.length > 0;
+    if (isCounted) fields.push(["content-length", String(answer.length)]);
     if (ask.method === "HEAD") {
       this.write(h2.headers(stream.id, fields, WHOLE), said);
       return;
@@ -300,7 +301,7 @@ export class H2Server extends H2Peer<ServeStream> {
     this.write(h2.headers(stream.id, fields));
     const isSwitched = isTunnel && status === "200";
     if (isSwitched) stream.check = new BodyCheck(`t${ask.id}`, ask.length);
-    this.sendBody(stream, `${isSwitched ? "u" : "a"}${answer.id}`, answer.length, said);
+    this.sendBody(stream, `${isSwitched ? "u" : "a"}${answer.id}`, answer.length, said, isCounted);
     if (isSwitched) stream.outgoing = { body: stream.outgoing!.body, trailers: undefined, sent: said };
   }
 
