@@ -95,7 +95,7 @@ function formatFile(writes: readonly Write[]): string {
 
 /** Timings that let a test see in a second what production sees in a minute. */
 export const QUICK: NonNullable<EtcdRegistryOptions["timing"]> = {
-  watch: { progressMs: 500, silenceMs: 1500, joinMs: 50 },
+  watch: { progressMs: 500, silenceMs: 1500, joinMs: 5000 },
   lease: { ttlSeconds: 2, renewMs: 300, verifyEvery: 2 },
   retryMsMax: 300,
 };

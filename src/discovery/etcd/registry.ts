@@ -116,11 +116,11 @@ class EtcdRegistry implements Registry {
       start: Buffer.from(`${options.prefix}/mesh`),
       end: prefixRange(`${options.prefix}/services/`).end,
     };
-    this.#documentRanges = [keepRange(documents), keepRange(prefixRange(`${options.prefix}/access/`))];
     if (options.interest === "all") {
-      this.#allInstances = keepRange(prefixRange(`${options.prefix}/instances/`));
-      this.#documentRanges = [...this.#documentRanges, this.#allInstances];
-    }
+      // One range for everything: a revision then comes whole from etcd, with nothing to join.
+      this.#allInstances = keepRange(prefixRange(`${options.prefix}/`));
+      this.#documentRanges = [this.#allInstances];
+    } else this.#documentRanges = [keepRange(documents), keepRange(prefixRange(`${options.prefix}/access/`))];
     // Whoever never calls `start` must not be told that it was stopped.
     this.#started.promise.catch(() => undefined);
   }
