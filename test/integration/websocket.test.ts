@@ -4,7 +4,12 @@ import { once } from "node:events";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { openRaw } from "../support/foreign-clients.ts";
-import { type ForeignServer, startTcpServer, startWebSocketServer } from "../support/foreign-servers.ts";
+import {
+  type ForeignServer,
+  startTcpServer,
+  startWebSocketServer,
+  startWebSocketServerH2,
+} from "../support/foreign-servers.ts";
 import { waitUntil } from "../support/process.ts";
 import { createMesh, type MeshFolder, type Sidecar, startSidecar } from "../support/sidecar.ts";
 
@@ -111,5 +116,35 @@ describe.each(["outbound", "pair"] as const)("through %s", (via) => {
     await raw.waitFor(/firstping$/);
     raw.socket.end();
     expect(await raw.readUntilEnd()).toMatch(/firstpingfarewell$/);
+  });
+});
+
+describe.each(["outbound", "pair"] as const)("to a server that speaks HTTP/2 alone, through %s", (via) => {
+  test("the client's key is accepted, messages come back, and it closes", async () => {
+    await using server = await startWebSocketServerH2();
+    await using mesh = createMesh({ services: { ws: { protocol: "http2" } } });
+    const app = { service: "ws", address: server.address, id: "a" };
+    const flags = ["--outbound", "off", "--app-protocol", "http2"];
+    await using inbound = via === "pair" ? await startSidecar({ mesh, app, flags }) : undefined;
+    const address = inbound?.inbound ?? server.address;
+    mesh.write({
+      services: { ws: { protocol: "http2", instances: [{ id: "a", address, sidecar: via === "pair" }] } },
+    });
+    await using outbound = await startSidecar({ mesh });
+    await outbound.waitForInstances("ws", ["a"]);
+    // `ws` checks the acceptance of its key.
+    const socket = new WebSocket(`ws://${outbound.outbound}/chat`, {
+      headers: { host: "ws" },
+      perMessageDeflate: false,
+    });
+    await once(socket, "open");
+    for (const message of ["hello", "x".repeat(200_000)]) {
+      socket.send(message);
+      const [data] = (await once(socket, "message")) as [Buffer];
+      expect(data.toString() === message).toBe(true);
+    }
+    socket.close(4001, "enough");
+    const [code, reason] = (await once(socket, "close")) as [number, Buffer];
+    expect([code, reason.toString()]).toEqual([4001, "enough"]);
   });
 });

@@ -12,12 +12,18 @@
 
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { createServer as createServerH2, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
+import {
+  createServer as createServerH2,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type IncomingHttpHeaders,
+  type ServerHttp2Stream,
+} from "node:http2";
 import { type AddressInfo, createServer as createServerTcp, type Server, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as pause } from "node:timers/promises";
-import { WebSocketServer } from "ws";
+import { WebSocket, WebSocketServer } from "ws";
 
 export type Version = "http1" | "http2";
 
@@ -97,6 +103,30 @@ export async function startWebSocketServer(name = "ws"): Promise<ForeignServer> 
     socket.on("message", (data, isBinary) => socket.send(data, { binary: isBinary }));
   });
   return listen(server, name, counters, 0);
+}
+
+/** Starts a WebSocket server that sends every message back, on node:http2 alone (RFC 8441). */
+export async function startWebSocketServerH2(name = "ws"): Promise<ForeignServer> {
+  const counters: Counters = { requests: 0, aborts: 0, connections: 0 };
+  const server = createServerH2({ settings: { enableConnectProtocol: true } });
+  server.on("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
+    counters.requests += 1;
+    stream.on("error", () => {});
+    const isForeign = headers["sec-websocket-key"] !== undefined || headers["sec-websocket-version"] !== "13";
+    if (headers[":protocol"] !== "websocket" || isForeign) {
+      stream.respond({ ":status": 400 }, { endStream: true });
+      return;
+    }
+    stream.respond({ ":status": 200 });
+    // What `ws` makes of a socket whose handshake somebody else did.
+    const socket = new WebSocket(null as unknown as string, undefined, { autoPong: true }) as WebSocket & {
+      setSocket(stream: Duplex, head: Buffer, options: object): void;
+    };
+    socket.on("error", () => {});
+    socket.on("message", (data, isBinary) => socket.send(data, { binary: isBinary }));
+    socket.setSocket(stream, Buffer.alloc(0), { allowSynchronousEvents: true, maxPayload: 2 ** 20 });
+  });
+  return listen(server as unknown as Server, name, counters, 0);
 }
 
 async function listen(server: Server, name: string, counters: Counters, port: number): Promise<ForeignServer> {

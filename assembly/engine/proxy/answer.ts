@@ -9,6 +9,7 @@ import {
   H2_INTERNAL_ERROR,
   HEAD_RESPONSE,
   NONE,
+  REASON_BAD_REQUEST,
   REASON_CONNECT_FAILED,
   REASON_CONNECT_TIMEOUT,
   REASON_DRAINING,
@@ -26,13 +27,23 @@ import {
   NAME_GRPC_MESSAGE,
   NAME_GRPC_STATUS,
   NAME_RETRY_AFTER,
+  NAME_SEC_WEBSOCKET_VERSION,
   NAME_X_PILLION_REASON,
   NAME_X_PILLION_UNPROCESSED,
 } from "../../abi/field-names.ts";
 import { POLICY_SERVICE } from "../../abi/policy.ts";
 import { writeDecimal } from "../../core/bytes.ts";
 import { closeAfterResponseH1 } from "../h1/index.ts";
-import { HEAD_CONTENT_LENGTH, HEAD_METHOD_ID, HEAD_STATUS, METHOD_HEAD, startHead, takeText } from "../http/head.ts";
+import {
+  HEAD_CONTENT_LENGTH,
+  HEAD_IS_UPGRADE,
+  HEAD_METHOD_ID,
+  HEAD_STATUS,
+  hasHeadFlag,
+  METHOD_HEAD,
+  startHead,
+  takeText,
+} from "../http/head.ts";
 import {
   reasonGrpcStatus,
   reasonMessage,
@@ -72,11 +83,13 @@ import { connectionOfStream, isH2, reset, sendHead } from "./leg.ts";
 import { leaveInstance } from "./occupancy.ts";
 import { dropKept, markPipeClosed, pipeData } from "./pipe.ts";
 import { appendBytes, appendNumber, appendText, beginText, textBytes } from "./text.ts";
+import { isWebSocket } from "./upgrade.ts";
 
 // "application/json", "application/grpc", "1", and the pieces of the body.
 const JSON_TYPE: usize = memory.data<u8>([97, 112, 112, 108, 105, 99, 97, 116, 105, 111, 110, 47, 106, 115, 111, 110]);
 const GRPC_TYPE: usize = memory.data<u8>([97, 112, 112, 108, 105, 99, 97, 116, 105, 111, 110, 47, 103, 114, 112, 99]);
 const ONE: usize = memory.data<u8>([49]);
+const THIRTEEN: usize = memory.data<u8>([49, 51]);
 
 /** Ends an exchange with an answer of our own; whatever is upstream of it is given up. */
 export function answer(exchange: u32, reason: u32): void {
@@ -135,6 +148,10 @@ function answerJson(exchange: u32, down: u32, reason: u32): void {
   addKnown(ANSWER_HEAD, NAME_CONTENT_TYPE, u32(JSON_TYPE), 16);
   addReason(exchange, reason);
   const head = load<u32>(exchange, X_HEAD);
+  // The version that we speak, to who asks for a WebSocket in another (RFC 6455 §4.4).
+  if (reason == REASON_BAD_REQUEST && head != 0 && hasHeadFlag(head, HEAD_IS_UPGRADE) && isWebSocket(head)) {
+    addKnown(ANSWER_HEAD, NAME_SEC_WEBSOCKET_VERSION, u32(THIRTEEN), 2);
+  }
   const isHead = head != 0 && load<u32>(head, HEAD_METHOD_ID) == METHOD_HEAD;
   sendHead(down, ANSWER_HEAD, isHead);
   if (isHead) markPipeClosed(exchange + X_RESPONSE);

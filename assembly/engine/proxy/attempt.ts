@@ -8,6 +8,7 @@ import { COUNTER_CONNECTIONS, COUNTER_PENDING } from "../../abi/balancer-codes.t
 import {
   HEAD_REQUEST,
   NONE,
+  REASON_BAD_REQUEST,
   REASON_NO_INSTANCE,
   REASON_NOT_IMPLEMENTED,
   REASON_OVERFLOW,
@@ -97,7 +98,7 @@ import { flushPipe, isKept, markPipeClosed, pipeIsComplete, rewindPipe } from ".
 import { returnConnection } from "./rest.ts";
 import { armExchange } from "./timeouts.ts";
 import { confirmTunnel } from "./tunnel.ts";
-import { isWebSocket, originalVersion, toExtendedConnect, toUpgrade } from "./upgrade.ts";
+import { isConvertible, isWebSocket, originalVersion, toExtendedConnect, toUpgrade, withoutKey } from "./upgrade.ts";
 import {
   addPending,
   CP_IS_USED,
@@ -127,6 +128,11 @@ export function beginAttempt(exchange: u32): void {
   if ((load<u8>(record, INSTANCE_FLAGS) & INSTANCE_IS_SIDECAR) != 0) setX(exchange, EXCHANGE_TO_SIDECAR);
   else clearX(exchange, EXCHANGE_TO_SIDECAR);
   store<u8>(exchange, kindFor(exchange, record), X_KIND);
+  const head = load<u32>(exchange, X_HEAD);
+  if (load<u8>(exchange, X_KIND) == KIND_H2 && hasHeadFlag(head, HEAD_IS_UPGRADE) && !isConvertible(head)) {
+    answer(exchange, REASON_BAD_REQUEST);
+    return;
+  }
   connectAndSend(exchange, u32(slot));
 }
 
@@ -216,12 +222,12 @@ function sendRequest(exchange: u32, stream: u32, connection: u32): bool {
         answer(exchange, REASON_NOT_IMPLEMENTED);
         return false;
       }
-      head = toExtendedConnect(head);
+      head = toExtendedConnect(exchange);
       setX(exchange, EXCHANGE_CONVERTED);
     } else if (!isH2(stream) && hasHeadFlag(head, HEAD_IS_EXTENDED_CONNECT)) {
-      head = toUpgrade(head);
+      head = toUpgrade(exchange);
       setX(exchange, EXCHANGE_CONVERTED);
-    }
+    } else if (isH2(stream) && !hasX(exchange, EXCHANGE_TO_SIDECAR)) head = withoutKey(head);
   }
   assert(load<u8>(head, HEAD_KIND) == HEAD_REQUEST);
   const end = pipeIsComplete(pipe) && !hasX(exchange, EXCHANGE_IS_UPGRADE | EXCHANGE_IS_CONNECT);

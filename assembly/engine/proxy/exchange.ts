@@ -48,6 +48,7 @@ export const X_POLICY: u32 = 232; // copy, POLICY_BYTES
 export const X_PEER_BYTES: u32 = X_POLICY + POLICY_BYTES; // u8, then the client's address: its connection may be gone
 export const X_PEER: u32 = X_PEER_BYTES + 1; // up to 63 bytes
 export const X_REQUEST_ENDED: u32 = X_PEER_BYTES + 64; // u64 µs when the last of the request was received
+export const X_WEBSOCKET_NONCE: u32 = X_REQUEST_ENDED + 8; // 16 bytes: the key that we made up for an HTTP/1.1 server
 
 export const STATE_FREE: u8 = 0;
 export const STATE_WAITING: u8 = 1; // backoff before the next attempt

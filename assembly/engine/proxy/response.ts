@@ -66,6 +66,7 @@ import { leaveInstance } from "./occupancy.ts";
 import { dropKept, markPipeClosed, pipeData, pipeEnd } from "./pipe.ts";
 import { armExchange } from "./timeouts.ts";
 import { openTunnel } from "./tunnel.ts";
+import { isAccepted } from "./upgrade.ts";
 
 /** A final response head. */
 export function receiveResponse(stream: u32, head: u32, end: bool): void {
@@ -83,7 +84,7 @@ export function receiveResponse(stream: u32, head: u32, end: bool): void {
     retry(exchange, isUnprocessed);
     return;
   }
-  if (isMisleading(exchange, status)) {
+  if (isMisleading(exchange, status, head)) {
     answer(exchange, REASON_UPSTREAM_PROTOCOL);
     return;
   }
@@ -177,10 +178,13 @@ export function loseUpstream(exchange: u32, reason: u32, isUnprocessed: bool): v
   failAttempt(exchange, reason, isUnprocessed, isUnprocessed ? OUTCOME_REFUSED : OUTCOME_RESET);
 }
 
-/** A 2xx to an Upgrade says no to it; as the answer to an extended CONNECT it would say yes (RFC 8441 §5). */
-function isMisleading(exchange: u32, status: u32): bool {
-  if (!hasX(exchange, EXCHANGE_CONVERTED) || status < 200 || status > 299) return false;
-  return !isH2(load<u32>(exchange, X_UP));
+/**
+ * A 2xx to an Upgrade says no to it; as the answer to an extended CONNECT it would say yes (RFC 8441 §5). A 101 that
+ * does not accept our key comes from somebody who has not read it (RFC 6455 §4.1).
+ */
+function isMisleading(exchange: u32, status: u32, head: u32): bool {
+  if (!hasX(exchange, EXCHANGE_CONVERTED) || isH2(load<u32>(exchange, X_UP))) return false;
+  return status == 101 ? !isAccepted(exchange, head) : status >= 200 && status < 300;
 }
 
 /** Whether this status makes a tunnel: 101 for an Upgrade, 2xx for a CONNECT of either kind. */

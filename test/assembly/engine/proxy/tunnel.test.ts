@@ -1,6 +1,7 @@
 // Goal: tunnels: Upgrade, CONNECT, and both between two sidecars (RFC 9110 §7.8, §9.3.6; RFC 8441).
 // Method: a world of virtual sockets; bytes are compared both ways, half-closes are watched.
 
+import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
 import { LISTENER_INBOUND } from "../../../../assembly/abi/engine-records.ts";
 import * as h2 from "../../../support/frames.ts";
@@ -135,22 +136,94 @@ test("WebSocket through a pair travels by extended CONNECT and arrives as Upgrad
   expect([near.engine.exchangeCount(), far.engine.exchangeCount()]).toEqual([0, 0]);
 });
 
+const CONNECT: h2.Fields = [
+  [":method", "CONNECT"],
+  [":protocol", "websocket"],
+  [":scheme", "http"],
+  [":path", "/chat"],
+  [":authority", "web"],
+  ["sec-websocket-version", "13"],
+];
+
+function printed(wire: Wire, hasPreface = false): string[] {
+  return new h2.FramePrinter().print(new h2.FrameReader(hasPreface).read(wire.read()));
+}
+
+/** What a server answers to a key, by node:crypto. */
+function acceptanceOf(key: string): string {
+  return createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
+}
+
 test("an HTTP/2 client's extended CONNECT reaches an HTTP/1.1 app as an Upgrade with a key", async () => {
   const world = await createWorld(BARE);
   const wire = world.accept();
-  const fields: h2.Fields = [
-    [":method", "CONNECT"],
-    [":protocol", "websocket"],
-    [":scheme", "http"],
-    [":path", "/chat"],
-    [":authority", "web"],
-    ["sec-websocket-version", "13"],
-  ];
-  wire.send(Buffer.concat([h2.PREFACE, h2.settings(), h2.headers(1, fields)]));
+  wire.send(Buffer.concat([h2.PREFACE, h2.settings(), h2.headers(1, CONNECT)]));
   const server = world.upstreams[0]!;
-  expect(server.text()).toMatch(/^GET \/chat HTTP\/1\.1\r\n[\s\S]*sec-websocket-key: [A-Za-z0-9+/]{22}==\r\n/);
-  server.send(`${SWITCHED}hi`);
-  const lines = new h2.FramePrinter().print(new h2.FrameReader(false).read(wire.read()));
-  expect(lines.find((line) => line.startsWith("HEADERS"))).toContain(":status 200");
+  const asked = server.text();
+  expect(asked).toMatch(/^GET \/chat HTTP\/1\.1\r\n/);
+  const key = /sec-websocket-key: ([A-Za-z0-9+/]{22}==)\r\n/.exec(asked)?.[1] ?? "";
+  server.send(`${SWITCHED.replace(ACCEPT, acceptanceOf(key))}hi`);
+  const lines = printed(wire);
+  const answer = lines.find((line) => line.startsWith("HEADERS"));
+  expect(answer).toContain(":status 200");
+  expect(answer).not.toContain("sec-websocket-accept");
   expect(lines.at(-1)).toBe('DATA 1 "hi"');
+});
+
+test.each([
+  ["of another key", SWITCHED],
+  ["that is missing", SWITCHED.replace(/sec-websocket-accept.*\r\n/, "")],
+])("an acceptance %s is not believed: 502", async (_what, answer) => {
+  const world = await createWorld(BARE);
+  const wire = world.accept();
+  wire.send(Buffer.concat([h2.PREFACE, h2.settings(), h2.headers(1, CONNECT)]));
+  world.upstreams[0]!.read();
+  world.upstreams[0]!.send(answer);
+  const head = printed(wire).find((line) => line.startsWith("HEADERS"));
+  expect(head).toContain(":status 502");
+  expect(head).toContain("x-pillion-reason upstream-protocol");
+  expect(world.engine.exchangeCount()).toBe(0);
+});
+
+const FOREIGN_H2 = "services: {web: {protocol: http2, instances: [{id: a, address: 10.0.0.1:80}]}}";
+/** SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441 §3). */
+const CONNECTS = h2.settings([[8, 1]]);
+
+test("an HTTP/1.1 client's WebSocket to a foreign HTTP/2 server: the acceptance is ours", async () => {
+  const world = await createWorld(FOREIGN_H2);
+  const client = world.accept().send(UPGRADE);
+  const server = world.upstreams[0]!;
+  server.send(CONNECTS);
+  const asked = printed(server, true).find((line) => line.startsWith("HEADERS"));
+  expect(asked).toContain(":protocol websocket");
+  expect(asked).not.toContain("sec-websocket-key");
+  server.send(
+    Buffer.concat([
+      h2.headers(1, [
+        [":status", "200"],
+        ["sec-websocket-accept", "whatever"],
+      ]),
+      h2.data(1, "hi"),
+    ]),
+  );
+  const answer = client.text();
+  expect(answer).toMatch(/^HTTP\/1\.1 101 /);
+  expect(answer.match(/sec-websocket-accept: .*(?=\r\n)/g)).toEqual([`sec-websocket-accept: ${ACCEPT}`]);
+  expect(answer.endsWith("\r\n\r\nhi")).toBe(true);
+});
+
+test.each([
+  ["no key", UPGRADE.replace(/sec-websocket-key.*\r\n/, "")],
+  ["a key of another length", UPGRADE.replace(KEY, "c2hvcnQ=")],
+  ["two keys", UPGRADE.replace("upgrade: websocket", `upgrade: websocket\r\nsec-websocket-key: ${KEY}`)],
+  ["a key that is not base64", UPGRADE.replace(KEY, KEY.replace("G", "!"))],
+  ["another version", UPGRADE.replace("version: 13", "version: 8")],
+  ["no version", UPGRADE.replace(/sec-websocket-version.*\r\n/, "")],
+])("a handshake with %s cannot be converted: 400, with the version that we speak", async (_what, upgrade) => {
+  const world = await createWorld(FOREIGN_H2);
+  const answer = world.accept().send(upgrade).text();
+  expect(answer).toMatch(/^HTTP\/1\.1 400 [\s\S]*x-pillion-reason: bad-request/);
+  expect(answer).toMatch(/sec-websocket-version: 13\r\n/);
+  expect(world.upstreams).toEqual([]);
+  expect(world.engine.exchangeCount()).toBe(0);
 });
