@@ -1,0 +1,44 @@
+// Pillion as a newcomer starts it: one service, everything else by default. Routing, limits, metrics and the
+// bookkeeping of retries are on.
+
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Load } from "../load/loads.ts";
+import { freePort, PROJECT, startServer } from "../system/process.ts";
+import { asRunning, backendPort, type Peer, type RunningPeer } from "./peer.ts";
+
+const PROGRAM = join(PROJECT, "bin/pillion");
+
+/** The service that the loads ask for. */
+export const AUTHORITY = "bench";
+
+/** A mesh of one service with one instance. */
+export function writeSmallMesh(load: Pick<Load, "protocol">, port: number): unknown {
+  const protocol = load.protocol === "http1" ? "http" : "http2";
+  return { services: { [AUTHORITY]: { protocol, instances: [{ id: "a", address: `127.0.0.1:${port}` }] } } };
+}
+
+/** Starts a sidecar on a mesh document; `name` tells several apart. */
+export async function startPillion(
+  name: string,
+  mesh: unknown,
+  folder: string,
+  flags: readonly string[] = [],
+): Promise<RunningPeer> {
+  const port = await freePort();
+  const path = join(folder, `${name}.yaml`);
+  // JSON is YAML.
+  writeFileSync(path, JSON.stringify(mesh));
+  const ports = ["--outbound", `127.0.0.1:${port}`, "--inbound", "off", "--admin", "off", "--probe", "off"];
+  const child = startServer(name, PROGRAM, ["run", "--mesh", `file:${path}`, ...ports, ...flags]);
+  return asRunning(name, child, port, AUTHORITY);
+}
+
+export const pillion: Peer = {
+  name: "pillion",
+  find: () => PROGRAM,
+  remedy: "npm run build",
+  versionArgs: ["version"],
+  start: (load, backends) =>
+    startPillion("pillion", writeSmallMesh(load, backendPort(load, backends)), backends.folder),
+};
