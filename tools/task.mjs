@@ -1,6 +1,6 @@
 // One entry for every npm script: it sets up what is missing, then runs what was asked for.
 //
-//   node tools/task.mjs build | check | test [files…] | demo [--once] | bench […] | run […]
+//   node tools/task.mjs build | check | test [files…] | demo [--once] | fuzz […] | bench […] | run […]
 //
 // On a bare machine there is only Node and npm. So this file and its neighbours are plain JavaScript without
 // dependencies, fit for any Node from 18 on; everything after the set-up runs under the pinned Node 26, which arrives
@@ -18,13 +18,15 @@ const USAGE = `usage: node tools/task.mjs <task> [arguments]
   check         types, lint, and the house rules
   test [files]  everything: rules, types, lint, tests, examples, demo --once; with files, only those tests
   demo [--once] a whole mesh on this host
+  fuzz […]      hostile bytes for as long as asked: fuzz --minutes 10
   bench […]     Pillion beside the proxies that this host has
   run […]       pillion itself, with the arguments that follow: run version
 `;
 
-/** What `demo`, `bench` and `run` start, under the pinned Node, once everything is built. */
+/** What `demo`, `fuzz`, `bench` and `run` start, under the pinned Node, once everything is built. */
 const PROGRAMS = {
   demo: ["build/js/src/main.js", "demo"],
+  fuzz: ["test/fuzz/run.ts"],
   bench: ["bench/main.ts"],
   run: ["build/js/src/main.js"],
 };

@@ -7,7 +7,7 @@ import { prepareWorlds } from "../support/world.ts";
 import { runConversation } from "./conversation.ts";
 
 const FIRST_SEED = Number(process.env.PILLION_FUZZ_SEED ?? 1);
-/** What a build has time for; `node test/fuzz/run.ts 1 100000` goes on. */
+/** What a build has time for; `npm run fuzz` goes on. */
 const BUDGET_MS = 5_000;
 const CONVERSATIONS_MIN = 20;
 /** Two conversations of three notice changed bytes (the others are short, or break off anyway): so many settle it. */
@@ -22,7 +22,7 @@ test("no conversation breaks the engine", async () => {
     try {
       whole += runConversation(make, seed).whole;
     } catch (error) {
-      throw new Error(`replay with: node test/fuzz/run.ts ${seed} 1`, { cause: error });
+      throw new Error(`replay with: npm run fuzz -- --only conversation --seed ${seed} --count 1`, { cause: error });
     }
   }
   expect(whole).toBeGreaterThan(0); // else nobody ever got an answer, and nothing was tested

@@ -1,39 +1,59 @@
-// Holds many conversations by hand:  node test/fuzz/run.ts [first seed] [how many]
+// Fuzzes as long as asked:  npm run fuzz -- --minutes N [--seed S] [--only h1|hpack|h2|conversation] [--count N]
 //
-// A failure prints its seed; `node test/fuzz/run.ts <seed> 1` replays it.
+// Seeds rise from S. The first failure ends its fuzzer; it names the seed and the command that replays it. Executions
+// are inputs given to the engine (of conversations: steps of one of the peers).
 
-import { prepareWorlds } from "../support/world.ts";
-import { runConversation } from "./conversation.ts";
+import { parseArgs } from "node:util";
+import { Found, fuzz } from "./fuzzer.ts";
+import { createFuzzer, FUZZERS, type FuzzerName } from "./fuzzers.ts";
 
-const first = Number(process.argv[2] ?? 1);
-const count = Number(process.argv[3] ?? 1_000);
-const make = await prepareWorlds();
-const startedMs = performance.now();
-const failures = new Map<string, number[]>();
-let [asks, whole, executions, steps] = [0, 0, 0, 0];
-for (let seed = first; seed < first + count; seed += 1) {
+const { values } = parseArgs({
+  options: {
+    minutes: { type: "string", default: "1" },
+    seed: { type: "string", default: "1" },
+    count: { type: "string" },
+    only: { type: "string" },
+    help: { type: "boolean", default: false },
+  },
+});
+const only = values.only?.split(",") ?? [...FUZZERS];
+const minutes = Number(values.minutes);
+const first = Number(values.seed);
+const count = Number(values.count ?? Number.POSITIVE_INFINITY);
+
+if (
+  values.help ||
+  only.some((name) => !(FUZZERS as readonly string[]).includes(name)) ||
+  !(minutes > 0 && first >= 0)
+) {
+  process.stdout.write("usage: npm run fuzz -- [--minutes N] [--seed S] [--count SEEDS] [--only ");
+  process.stdout.write(`${FUZZERS.join(",")}]\n`);
+  process.exit(values.help ? 0 : 2);
+}
+
+/** Says how it goes once in so many milliseconds. */
+const REPORT_MS = 60_000;
+
+for (const name of only as FuzzerName[]) {
+  const fuzzer = await createFuzzer(name);
+  const startedMs = performance.now();
+  const endMs = startedMs + (minutes * 60_000) / only.length;
+  let reportMs = startedMs + REPORT_MS;
   try {
-    const report = runConversation(make, seed);
-    if (seed % 1_000 === 0) process.stderr.write(`seed ${seed}, ${failures.size} kinds of failure\n`);
-    asks += report.asks;
-    whole += report.whole;
-    executions += report.executions;
-    steps += report.steps;
+    const { seeds, executions, seconds } = fuzz(fuzzer, first, (done) => {
+      const nowMs = performance.now();
+      if (nowMs > reportMs) {
+        reportMs = nowMs + REPORT_MS;
+        process.stderr.write(`${name}: ${done} seeds in ${((nowMs - startedMs) / 1000).toFixed(0)} s\n`);
+      }
+      return done < count && nowMs < endMs;
+    });
+    const rate = (executions / seconds).toFixed(0);
+    process.stdout.write(`${name}: ${executions} executions of ${seeds} seeds in ${seconds.toFixed(1)} s, ${rate}/s\n`);
   } catch (error) {
-    const text = count === 1 ? String((error as Error).stack) : String((error as Error).message);
-    const kind = text.replaceAll(/\d+/g, (digits) => (count === 1 || text.includes("assembly") ? digits : "#"));
-    if (!failures.has(kind)) process.stderr.write(`seed ${seed}: ${text}\n`);
-    failures.set(kind, [...(failures.get(kind) ?? []), seed]);
+    if (!(error instanceof Found)) throw error;
+    process.stdout.write(`${name}: FOUND by seed ${error.seed}\n${error.message}\n`);
+    if (count === 1 && error.cause instanceof Error) process.stdout.write(`${error.cause.stack}\n`);
+    process.exitCode = 1;
   }
 }
-const seconds = (performance.now() - startedMs) / 1_000;
-process.stdout.write(
-  `${count} conversations, ${steps} steps, ${asks} requests, ${executions} executed, ${whole} answered whole\n`,
-);
-process.stdout.write(
-  `${(count / seconds).toFixed(0)} conversations/s, ${(executions / seconds).toFixed(0)} executions/s\n`,
-);
-for (const [kind, seeds] of failures) {
-  process.stdout.write(`${seeds.length} × ${kind.slice(0, 1_500)}   seeds ${seeds.slice(0, 6).join(" ")}\n`);
-}
-process.exitCode = failures.size === 0 ? 0 : 1;

@@ -4,7 +4,8 @@
 // builds and the others wait for it. A failed `assert` inside becomes an Error that names the file and the line.
 
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -35,6 +36,44 @@ export async function loadTestingModule<Exports>(
 /** Builds and compiles only: who needs many instances makes them of one module. */
 export async function compileTestingModule(part: string): Promise<WebAssembly.Module> {
   return WebAssembly.compile(await buildTestingModule(part));
+}
+
+/** One change of a source: `from` stands in it exactly once. */
+export interface Mutation {
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+/**
+ * The module of changed sources: a planted bug, which tests must find. Compiled in a folder of its own, so nothing else
+ * sees it, and kept there until a source changes.
+ */
+export async function compileMutant(part: string, { file, from, to }: Mutation): Promise<WebAssembly.Module> {
+  const key = createHash("sha256")
+    .update(JSON.stringify([part, file, from, to]))
+    .digest("hex")
+    .slice(0, 16);
+  const folder = join(root, "build/mutants", key);
+  const output = join(folder, `${part}.wasm`);
+  const newest = newestSource(join(root, "assembly"));
+  if (statSync(output, { throwIfNoEntry: false })?.mtimeMs !== newest) {
+    rmSync(folder, { recursive: true, force: true });
+    cpSync(join(root, "assembly"), join(folder, "assembly"), { recursive: true });
+    cpSync(join(root, "asconfig.json"), join(folder, "asconfig.json"));
+    const text = readFileSync(join(folder, file), "utf8");
+    if (text.split(from).length !== 2) throw new Error(`${file} does not hold exactly once: ${from}`);
+    writeFileSync(
+      join(folder, file),
+      text.replace(from, () => to),
+    );
+    const args = [`assembly/testing/${part}.ts`, "--target", "engine-debug", "--outFile", output];
+    const asc = join(root, "node_modules/assemblyscript/bin/asc.js");
+    const run = spawnSync(process.execPath, [asc, ...args], { cwd: folder, encoding: "utf8" });
+    if (run.status !== 0) throw new Error(`the mutant does not compile:\n${run.stdout}${run.stderr}`);
+    utimesSync(output, new Date(newest), new Date(newest));
+  }
+  return WebAssembly.compile(readFileSync(output));
 }
 
 /** A fresh instance over fresh memory. */

@@ -315,9 +315,13 @@ export class World {
 /** Makes worlds of modules that are built and compiled once. */
 export type WorldMaker = (yaml: string, options?: Partial<SnapshotOptions>) => World;
 
-export async function prepareWorlds(): Promise<WorldMaker> {
+/** `engine` is another than the one that the sources make: with a planted bug. */
+export async function prepareWorlds(engine?: WebAssembly.Module): Promise<WorldMaker> {
   const wasm = await WebAssembly.compile(readFileSync(join(projectRoot, "build/wasm/balancer.wasm")));
-  const engine = await compileTestingModule("engine");
+  return worldsOf(wasm, engine ?? (await compileTestingModule("engine")));
+}
+
+function worldsOf(wasm: WebAssembly.Module, engine: WebAssembly.Module): WorldMaker {
   return (yaml, options = {}) => {
     const balancer = new Balancer(wasm);
     const exports: BalancerExports = instantiateBalancer(wasm, balancer.memory);
