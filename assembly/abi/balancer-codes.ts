@@ -26,6 +26,20 @@ export const COUNTER_CONNECTIONS = 2;
 export const COUNTER_RETRIES = 3;
 export const COUNTERS_COUNT = 4;
 
+// How an attempt ended (`observeInstance`).
+export const RESULT_OK = 0;
+export const RESULT_FAILED = 1;
+/** The client went away, or the attempt was given up before the instance could answer: says nothing about it. */
+export const RESULT_UNKNOWN = 2;
+
+// Why an instance was ejected.
+export const EJECTED_CONSECUTIVE = 1;
+export const EJECTED_SUCCESS_RATE = 2;
+/** Owes answers and has sent nothing for too long (DESIGN §6, silence). */
+export const EJECTED_SILENT = 3;
+/** Said in its load report that it drains. */
+export const EJECTED_DRAINING = 4;
+
 // How a set stands (`modeOf`): which of its members a pick may take.
 /** Not yet looked at since the last change of a state or of the set. */
 export const MODE_UNKNOWN = 0;

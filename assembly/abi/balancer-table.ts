@@ -1,9 +1,9 @@
 // The balancer's memory map: one shared memory for all threads, fixed, zero at the start.
 //
-//   ╒════════╤═════════╤═══════════╤══════╤════════╤════════╤══════════╤═════════╤═══════╤═══════╕
-//   │ header │ workers │ instances │ sets │ limits │ gauges │ service  │ metric  │ stats │ arena │
-//   │        │ × W     │ columns   │ × S  │        │ × W    │ counts×W │ cells×W │ × W   │       │
-//   └────────┴─────────┴───────────┴──────┴────────┴────────┴──────────┴─────────┴───────┴───────┘
+//   ╒════════╤═════════╤═══════════╤══════╤════════╤═════════╤════════╤════════╤══════════╤═════════╤═══════╤═══════╕
+//   │ header │ workers │ instances │ sets │ limits │ tunings │ vitals │ gauges │ service  │ metric  │ stats │ arena │
+//   │        │ × W     │ columns   │ × S  │        │         │        │ × W    │ counts×W │ cells×W │ × W   │       │
+//   └────────┴─────────┴───────────┴──────┴────────┴─────────┴────────┴────────┴──────────┴─────────┴───────┴───────┘
 //
 // Rule 1: integer constants below 2^31, read by asc and by Node (the views in src/wasm).
 // Rule 2: each region names its writers. "× W" is one column per worker, written by that worker alone, so no
@@ -12,7 +12,7 @@
 
 import { INSTANCE_BUCKETS, METRIC_CELLS } from "./metrics.ts";
 
-/** asconfig.json's 3,072 pages of 64 KiB: the map below, and 62 MiB for the arena. */
+/** asconfig.json's 3,072 pages of 64 KiB: the map below, and 59 MiB for the arena. */
 export const BALANCER_MEMORY_PAGES = 3072;
 export const BALANCER_MEMORY_BYTES = 201326592;
 
@@ -77,6 +77,10 @@ export const SET_BLOCK_OFFSET = 0;
 export const SET_SERVICE_OFFSET = 4;
 /** u64 cursor of the round robins; any thread, atomic; 64 bits, because a wrap would break exact shares. */
 export const SET_CURSOR_OFFSET = 8;
+/** u64 µs: until when some member is a newcomer (slow start); main thread, atomic. */
+export const SET_RAMP_UNTIL_OFFSET = 16;
+/** 1 when members of the own zone come first and there are others besides; main thread, atomic. */
+export const SET_ZONED_OFFSET = 24;
 export const SET_BYTES = 64;
 export const SETS = INSTANCE_EPOCHS + INSTANCE_COLUMN_BYTES;
 
@@ -88,6 +92,68 @@ export const LIMIT_RECORD_BYTES = 16;
 /** One u32 per service: bit w = worker w waits for a limit of that service; any thread, atomic. */
 export const WAITING = LIMITS + LIMIT_RECORD_BYTES * SERVICES_MAX;
 
+// ── Tunings: per service, what outlier detection, slow start and the load reports know of it ─────
+
+/** Outlier detection, main thread: failures in a row, 0 = off; rates and shares in 1/1024; milliseconds. */
+export const TUNING_FAILURES_OFFSET = 0;
+export const TUNING_SUCCESS_RATE_OFFSET = 4;
+export const TUNING_WINDOW_OFFSET = 8;
+export const TUNING_EJECTION_OFFSET = 12;
+export const TUNING_EJECTION_MAX_OFFSET = 16;
+export const TUNING_SHARE_MAX_OFFSET = 20;
+/** Slow start, ms; main thread. */
+export const TUNING_SLOW_START_OFFSET = 24;
+/** The widest set of the service plus one: who an instance's peers are; main thread. */
+export const TUNING_PEERS_OFFSET = 28;
+/** u64 µs: when an ejected instance is due for its trial, 0 = none is; any thread, atomic. */
+export const TUNING_TRIAL_DUE_OFFSET = 32;
+/** f32 × 2: requests in flight that tell hot from cold, and their mean; any thread, atomic as one u64. */
+export const TUNING_SPREAD_OFFSET = 40;
+/** u64 µs of the last load report of any of its instances; any thread, atomic. */
+export const TUNING_REPORTED_OFFSET = 48;
+/** 1 once the service had members: those that come later are newcomers; main thread. */
+export const TUNING_IS_KNOWN_OFFSET = 56;
+export const TUNING_BYTES = 64;
+export const TUNINGS = WAITING + 4 * SERVICES_MAX;
+
+// ── Vitals: per instance, two cache lines; zeroed when a slot is set anew ────────────────────────
+
+/** Service plus one, 0 = in no set yet; main thread. */
+export const VITAL_SERVICE_OFFSET = 0;
+/** 1 = in the own zone; main thread. */
+export const VITAL_LOCAL_OFFSET = 4;
+/** u64 µs when it became a member, 1 = with the first of its service, 0 = never; main thread, atomic. */
+export const VITAL_JOINED_OFFSET = 8;
+/** Failures in a row; any thread, atomic. So is all that follows. */
+export const VITAL_FAILURES_OFFSET = 16;
+/** How often it was ejected lately: each doubles the next one's time. */
+export const VITAL_EJECTIONS_OFFSET = 20;
+/** u64 µs × 3: ejected since and until; when a trial began, 0 = none is under way. */
+export const VITAL_EJECTED_AT_OFFSET = 24;
+export const VITAL_EJECTED_UNTIL_OFFSET = 32;
+export const VITAL_TRIAL_AT_OFFSET = 40;
+/** EJECTED_*: why it was ejected last. */
+export const VITAL_REASON_OFFSET = 48;
+/** When it failed last, ms; 0 = never. */
+export const VITAL_FAILED_AT_OFFSET = 52;
+/** u64 µs when it came back from an ejection. */
+export const VITAL_RESTORED_AT_OFFSET = 56;
+/** u64: peak-EWMA of latencies as f32 µs below, its time in ms above. */
+export const VITAL_EWMA_OFFSET = 64;
+/** u64: the last load report: requests in flight that are not ours below, latency in µs above. */
+export const VITAL_REPORT_OFFSET = 72;
+/** u64 µs when it came, 0 = none ever. */
+export const VITAL_REPORTED_AT_OFFSET = 80;
+/** Picks since then. */
+export const VITAL_REPORT_USES_OFFSET = 88;
+/** u64 × 2: requests below and failures above, as they stood when this half of the window began, and the one before. */
+export const VITAL_WINDOW_OFFSET = 96;
+export const VITAL_WINDOW_BEFORE_OFFSET = 104;
+/** u64 µs when this half of the window began. */
+export const VITAL_WINDOW_AT_OFFSET = 112;
+export const VITAL_BYTES = 128;
+export const VITALS = TUNINGS + TUNING_BYTES * SERVICES_MAX;
+
 // ── Gauges: per worker and instance; cleared when a worker dies ──────────────────────────────────
 
 /** Requests between pick (or adopt) and release. */
@@ -97,13 +163,15 @@ export const GAUGE_PENDING_OFFSET = 4;
 /** Open upstream connections. */
 export const GAUGE_CONNECTIONS_OFFSET = 8;
 export const GAUGE_BYTES = 16;
-export const GAUGES = WAITING + 4 * SERVICES_MAX;
+export const GAUGES = VITALS + VITAL_BYTES * INSTANCES_MAX;
 export const GAUGE_COLUMN_BYTES = GAUGE_BYTES * INSTANCES_MAX;
 
 // ── Service counts: per worker and service, one u32 per counter; cleared when a worker dies ──────
 
 export const SERVICE_COUNTS = GAUGES + GAUGE_COLUMN_BYTES * WORKERS_MAX;
-export const SERVICE_COUNT_BYTES = 16;
+/** Behind the counters: requests in flight at all instances of the service. */
+export const SERVICE_INFLIGHT_OFFSET = 16;
+export const SERVICE_COUNT_BYTES = 32;
 export const SERVICE_COUNT_COLUMN_BYTES = SERVICE_COUNT_BYTES * SERVICES_MAX;
 
 // ── Metric cells: per worker, u64; never go back ─────────────────────────────────────────────────
@@ -144,6 +212,8 @@ export const BLOCK_SIZE_OFFSET = 20;
 /** The retired queue's link and epoch; main thread, after the block left its set. */
 export const BLOCK_NEXT_OFFSET = 24;
 export const BLOCK_EPOCH_OFFSET = 28;
+/** u64: sum of the members' weights. */
+export const BLOCK_WEIGHT_OFFSET = 32;
 export const BLOCK_MEMBERS_OFFSET = 64;
 export const MEMBER_BYTES = 8;
 export const MEMBER_WEIGHT_OFFSET = 4;

@@ -6,6 +6,7 @@ import {
   BLOCK_LOOKUP_OFFSET,
   BLOCK_MEMBERS_OFFSET,
   BLOCK_POLICY_OFFSET,
+  BLOCK_WEIGHT_OFFSET,
   MEMBER_BYTES,
   MEMBER_WEIGHT_OFFSET,
 } from "../abi/balancer-table.ts";
@@ -25,6 +26,11 @@ export function memberSlot(block: u32, index: u32): u32 {
 
 export function memberWeight(block: u32, index: u32): u32 {
   return load<u32>(block + index * MEMBER_BYTES, BLOCK_MEMBERS_OFFSET + MEMBER_WEIGHT_OFFSET);
+}
+
+/** Sum of all members' weights. */
+export function totalWeight(block: u32): u64 {
+  return load<u64>(block, BLOCK_WEIGHT_OFFSET);
 }
 
 /** Entries of the policy's lookup; 0 where equal weights need none. */

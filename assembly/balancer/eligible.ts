@@ -19,6 +19,7 @@ import {
 import { BLOCK_MODE_OFFSET, STATE_VERSION_OFFSET } from "../abi/balancer-table.ts";
 import { memberCount, memberSlot } from "./block.ts";
 import { stateOf } from "./instances.ts";
+import { openRamp, passesRamp } from "./ramp.ts";
 
 /** Empty entry of a skip list: NO_INSTANCE as u32. */
 const NO_SKIP: u32 = 0xffffffff;
@@ -29,6 +30,7 @@ const VERSION_MASK: u32 = 0x1fffffff;
 
 // Per instance (thread): the filter of the pick that is under way; `openFilter` sets it before anybody reads it.
 let isFiltered: bool = false;
+let isRamping: bool = false;
 let stateMask: u32 = 0;
 let skipFirst: u32 = 0;
 let skipSecond: u32 = 0;
@@ -45,6 +47,7 @@ export function blockMode(block: u32): u32 {
 
 /** Opens the filter of one pick. */
 export function openFilter(block: u32, mode: u32, skip0: u32, skip1: u32, skip2: u32): void {
+  isRamping = false;
   const hasSkips = (skip0 & skip1 & skip2) != NO_SKIP;
   isFiltered = mode != MODE_ALL || hasSkips;
   if (!isFiltered) return;
@@ -56,9 +59,26 @@ export function openFilter(block: u32, mode: u32, skip0: u32, skip1: u32, skip2:
   if (hasSkips && !hasCandidate(block)) openFilter(block, mode, NO_SKIP, NO_SKIP, NO_SKIP);
 }
 
+/** Has newcomers stepped over by chance, in the pick whose filter was just opened. */
+export function openNewcomers(service: u32): void {
+  isRamping = true;
+  openRamp(service);
+}
+
+/** Takes newcomers like all others: everybody else was stepped over. */
+export function closeNewcomers(): void {
+  isRamping = false;
+}
+
 /** Widens the filter to all that are neither draining nor removed: states changed while a pick was under way. */
 export function widenFilter(block: u32): void {
   openFilter(block, MODE_PANIC, NO_SKIP, NO_SKIP, NO_SKIP);
+}
+
+/** Whether the pick under way takes `slot`, were it its turn: a candidate, and not stepped over for being new. */
+export function isWanted(slot: u32): bool {
+  if (!isCandidate(slot)) return false;
+  return !isRamping || passesRamp(slot);
 }
 
 /** Whether the pick under way may take `slot`. */

@@ -12,18 +12,34 @@ import {
   GAUGE_PENDING_OFFSET,
   GAUGES,
   INSTANCES_MAX,
+  SERVICE_COUNT_BYTES,
+  SERVICE_COUNT_COLUMN_BYTES,
+  SERVICE_COUNTS,
+  SERVICE_INFLIGHT_OFFSET,
+  SERVICES_MAX,
   WORKERS_HIGH_OFFSET,
 } from "../abi/balancer-table.ts";
-import { ownGauges } from "./thread.ts";
+import { ownCounts, ownGauges } from "./thread.ts";
+import { serviceOfSlot } from "./vitals.ts";
 
 /** Counts one request in flight that no pick counted (a stream that is bound to an instance). */
 export function adopt(slot: u32): void {
   addGauge(slot, GAUGE_INFLIGHT_OFFSET, 1);
+  const service = serviceOfSlot(slot);
+  if (service == 0) return;
+  const ptr = ownCounts + (service - 1) * SERVICE_COUNT_BYTES + SERVICE_INFLIGHT_OFFSET;
+  store<u32>(ptr, load<u32>(ptr) + 1);
 }
 
 /** Ends what `pick` or `adopt` began; in the same worker. */
 export function release(slot: u32): void {
   addGauge(slot, GAUGE_INFLIGHT_OFFSET, -1);
+  const service = serviceOfSlot(slot);
+  if (service == 0) return;
+  const ptr = ownCounts + (service - 1) * SERVICE_COUNT_BYTES + SERVICE_INFLIGHT_OFFSET;
+  // What was adopted before its slot was in any set was counted for no service.
+  const value = load<u32>(ptr);
+  if (value != 0) store<u32>(ptr, value - 1);
 }
 
 export function connectionOpened(slot: u32): void {
@@ -45,6 +61,19 @@ export function pendingRemoved(slot: u32): void {
 /** Requests in flight at `slot`, over all workers. */
 export function inflightOf(slot: u32): u32 {
   return sumGauge(slot, GAUGE_INFLIGHT_OFFSET);
+}
+
+/** Requests in flight at all instances of `service`, over all workers. */
+export function inflightOfService(service: u32): u32 {
+  assert(service < u32(SERVICES_MAX));
+  const workers = atomic.load<u32>(WORKERS_HIGH_OFFSET);
+  let sum: u32 = 0;
+  let ptr: u32 = SERVICE_COUNTS + service * SERVICE_COUNT_BYTES + SERVICE_INFLIGHT_OFFSET;
+  for (let worker: u32 = 0; worker < workers; worker += 1) {
+    sum += atomic.load<u32>(ptr);
+    ptr += SERVICE_COUNT_COLUMN_BYTES;
+  }
+  return sum;
 }
 
 export function connectionsOf(slot: u32): u32 {

@@ -6,6 +6,7 @@
 // For a worker (the engine imports these):
 //
 //   start(worker, seed)                 once per instantiation, before anything else
+//   setTime(us)                         what time it is, at the beginning of each turn; monotonic, one for all threads
 //   quiesce()                           at the end of each turn: this thread holds no reference into member blocks
 //   pick(set, hash, skip0, skip1, skip2) → slot, in flight +1; or NO_INSTANCE. Empty skip: 0xffffffff
 //   adopt(slot) · release(slot)         in flight +1 / −1 without picking
@@ -15,7 +16,8 @@
 //   countOf(service, counter) · inflightOf(slot) · connectionsOf(slot) · pendingOf(slot)
 //   stateOf(slot) · generationOf(slot) · weightOf(slot) · serviceOf(set) · memberCountOf(set) · modeOf(set)
 //   eject(slot) · restore(slot) → 1 if this call changed it
-//   count(cell, delta) · observeLatency(cellBase, us) · observeInstance(slot, us, failed)
+//   markSilent(slot) → 1 if set aside · clearSilent(slot) → 1 if back · ejectionReason(slot) → EJECTED_* or 0
+//   count(cell, delta) · observeLatency(cellBase, us) · observeInstance(slot, us, RESULT_*)
 //
 // For the main thread besides (through src/wasm/balancer.ts):
 //
@@ -24,6 +26,8 @@
 //   slotIdle(slot) → 1 when a cleared slot may be set again
 //   beginSet(set, policy, service, capacity) · addMember(slot, weight, memberHash) · commitSet() · clearSet(set)
 //   setLimit(service, counter, limit)   0xffffffff = none
+//   setOutlier(service, failures, successRate, windowMs, ejectionMs, ejectionMsMax, shareMax)
+//   setSlowStart(service, ms)
 //   clearWorker(worker)                 after its thread has ended · reclaim() → blocks freed · arenaUsed() → bytes
 //
 // Imported and exported in two statements: asc does not resolve `export … from` with an extension.
@@ -55,9 +59,13 @@ import {
   weightOf,
 } from "./instances.ts";
 import { count, observeLatency } from "./metrics.ts";
+import { clearSilent, ejectionReason, markSilent } from "./outlier.ts";
 import { pick } from "./pick.ts";
 import { addMember, beginSet, clearSet, commitSet, memberCountOf, modeOf, serviceOf } from "./sets.ts";
 import { observeInstance } from "./stats.ts";
+import { setTime } from "./time.ts";
+import { setOutlier, setSlowStart } from "./tuning.ts";
+import { setLocal } from "./vitals.ts";
 import { clearWorker, create, start } from "./workers.ts";
 
 export {
@@ -68,6 +76,7 @@ export {
   beginSet,
   clearInstance,
   clearSet,
+  clearSilent,
   clearWorker,
   commitSet,
   connectionClosed,
@@ -77,9 +86,11 @@ export {
   countOf,
   create,
   eject,
+  ejectionReason,
   generationOf,
   inflightOf,
   leave,
+  markSilent,
   memberCountOf,
   modeOf,
   observeInstance,
@@ -95,7 +106,11 @@ export {
   serviceOf,
   setInstance,
   setLimit,
+  setLocal,
+  setOutlier,
+  setSlowStart,
   setState,
+  setTime,
   setWeight,
   slotIdle,
   start,

@@ -18,6 +18,7 @@ import {
 import { advanceEpoch, hasPassed } from "./epochs.ts";
 import { connectionsOf, inflightOf, pendingOf } from "./gauges.ts";
 import { clearStats } from "./stats.ts";
+import { clearVitals } from "./vitals.ts";
 
 /** Fills a slot that is idle: eligible at once, statistics at zero. Main thread. */
 export function setInstance(slot: u32, weight: u32, generation: u32): void {
@@ -25,6 +26,7 @@ export function setInstance(slot: u32, weight: u32, generation: u32): void {
   assert(weight <= u32(WEIGHT_MAX));
   assert(generation > generationOf(slot)); // 0 is a slot that was never set
   clearStats(slot);
+  clearVitals(slot);
   store<u32>(INSTANCE_WEIGHTS + slot * 4, weight);
   atomic.store<u32>(INSTANCE_GENERATIONS + slot * 4, generation);
   atomic.store<u32>(INSTANCE_STATES + slot * 4, 0);

@@ -3,8 +3,14 @@
 // One pick reads the set's pointer once and works on that block to its end, so it sees one whole member set
 // whatever is published meanwhile; `pin` keeps the block from being freed. Nothing here waits for another thread.
 
-import { MODE_NONE, NO_INSTANCE } from "../abi/balancer-codes.ts";
-import { SET_BLOCK_OFFSET, SET_CURSOR_OFFSET, SETS_MAX } from "../abi/balancer-table.ts";
+import { MODE_ALL, MODE_NONE, NO_INSTANCE } from "../abi/balancer-codes.ts";
+import {
+  SET_BLOCK_OFFSET,
+  SET_CURSOR_OFFSET,
+  SET_RAMP_UNTIL_OFFSET,
+  SET_SERVICE_OFFSET,
+  SETS_MAX,
+} from "../abi/balancer-table.ts";
 import {
   POLICY_ADAPTIVE,
   POLICY_LEAST_CONNECTIONS,
@@ -16,7 +22,7 @@ import {
 } from "../abi/policies.ts";
 import { randomBelow } from "../core/random.ts";
 import { memberCount, memberSlot, policyOf } from "./block.ts";
-import { blockMode, isCandidate, openFilter, widenFilter } from "./eligible.ts";
+import { blockMode, closeNewcomers, isCandidate, openFilter, openNewcomers, widenFilter } from "./eligible.ts";
 import { pin } from "./epochs.ts";
 import { adopt } from "./gauges.ts";
 import { pickAdaptive } from "./pick/adaptive.ts";
@@ -27,6 +33,11 @@ import { pickRingHash } from "./pick/ring-hash.ts";
 import { pickRoundRobin } from "./pick/round-robin.ts";
 import { pickWeightedRoundRobin } from "./pick/weighted-round-robin.ts";
 import { setRecord } from "./sets.ts";
+import { now } from "./time.ts";
+import { pickTrial } from "./trial.ts";
+
+/** Empty entry of a skip list: NO_INSTANCE as u32. */
+const EMPTY: u32 = 0xffffffff;
 
 /**
  * Picks an instance of `set` and counts it in flight, until `release`; NO_INSTANCE when there is none to be had.
@@ -42,8 +53,23 @@ export function pick(set: u32, hash: u32, skip0: u32, skip1: u32, skip2: u32): i
   const mode = blockMode(block);
   if (mode == MODE_NONE) return NO_INSTANCE;
 
+  const service = load<u32>(record, SET_SERVICE_OFFSET);
+  if (mode != MODE_ALL && (skip0 & skip1 & skip2) == EMPTY) {
+    // Somebody is set aside; a first attempt (a retry is to succeed) may find out whether it answers again.
+    const trial = pickTrial(block, service);
+    if (trial != NO_INSTANCE) {
+      adopt(trial);
+      return trial;
+    }
+  }
   openFilter(block, mode, skip0, skip1, skip2);
-  let slot = pickMember(block, record + SET_CURSOR_OFFSET, hash);
+  const isRamping = now < load<u64>(record, SET_RAMP_UNTIL_OFFSET);
+  if (isRamping) openNewcomers(service);
+  let slot = pickMember(block, record + SET_CURSOR_OFFSET, hash, service);
+  if (slot == NO_INSTANCE && isRamping) {
+    closeNewcomers();
+    slot = pickAny(block);
+  }
   if (slot == NO_INSTANCE) {
     widenFilter(block);
     slot = pickAny(block);
@@ -53,7 +79,7 @@ export function pick(set: u32, hash: u32, skip0: u32, skip1: u32, skip2: u32): i
   return slot;
 }
 
-function pickMember(block: u32, cursorPtr: u32, hash: u32): i32 {
+function pickMember(block: u32, cursorPtr: u32, hash: u32, service: u32): i32 {
   switch (policyOf(block)) {
     case POLICY_ROUND_ROBIN:
       return pickRoundRobin(block, cursorPtr);
@@ -64,9 +90,9 @@ function pickMember(block: u32, cursorPtr: u32, hash: u32): i32 {
     case POLICY_LEAST_CONNECTIONS:
       return pickLeastConnections(block);
     case POLICY_RING_HASH:
-      return pickRingHash(block, hash);
+      return pickRingHash(block, hash, service);
     case POLICY_MAGLEV:
-      return pickMaglev(block, hash);
+      return pickMaglev(block, hash, service);
     case POLICY_ADAPTIVE:
       return pickAdaptive(block);
     default:

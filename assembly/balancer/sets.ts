@@ -13,6 +13,7 @@ import {
   BLOCK_MODE_OFFSET,
   BLOCK_POLICY_OFFSET,
   BLOCK_SIZE_OFFSET,
+  BLOCK_WEIGHT_OFFSET,
   INSTANCES_MAX,
   MEMBER_BYTES,
   MEMBER_WEIGHT_OFFSET,
@@ -20,12 +21,15 @@ import {
   SET_BLOCK_OFFSET,
   SET_BYTES,
   SET_CURSOR_OFFSET,
+  SET_RAMP_UNTIL_OFFSET,
   SET_SERVICE_OFFSET,
   SETS,
   SETS_MAX,
   STAGED_BYTES,
   STAGED_HASH_OFFSET,
   STAGED_WEIGHT_OFFSET,
+  TUNING_PEERS_OFFSET,
+  VITAL_SERVICE_OFFSET,
   WEIGHT_MAX,
 } from "../abi/balancer-table.ts";
 import { POLICIES_COUNT } from "../abi/policies.ts";
@@ -34,6 +38,9 @@ import { memberCount } from "./block.ts";
 import { compileLookup, lookupBytes, measureLookup, scratchBytes } from "./compile.ts";
 import { blockMode } from "./eligible.ts";
 import { reclaim, retireBlock } from "./epochs.ts";
+import { noteJoined } from "./ramp.ts";
+import { tuningOf } from "./tuning.ts";
+import { vitalOf } from "./vitals.ts";
 
 // Per instance; the main thread's only: what is staged between `beginSet` and `commitSet`.
 let stagedSet: u32 = 0;
@@ -84,7 +91,12 @@ export function commitSet(): i32 {
     endStaging();
     return COMMIT_ARENA_FULL;
   }
-  store<u32>(setRecord(stagedSet), stagedService, SET_SERVICE_OFFSET);
+  const record = setRecord(stagedSet);
+  store<u32>(record, stagedService, SET_SERVICE_OFFSET);
+  if (block != 0) {
+    bindMembers(block);
+    atomic.store<u64>(record + SET_RAMP_UNTIL_OFFSET, noteJoined(block, stagedService));
+  }
   publishBlock(stagedSet, block);
   endStaging();
   reclaim();
@@ -96,6 +108,8 @@ export function clearSet(set: u32): void {
   assert(set < u32(SETS_MAX));
   publishBlock(set, 0);
   atomic.store<u64>(setRecord(set) + SET_CURSOR_OFFSET, 0);
+  const tuning = tuningOf(load<u32>(setRecord(set), SET_SERVICE_OFFSET));
+  if (load<u32>(tuning, TUNING_PEERS_OFFSET) == set + 1) store<u32>(tuning, 0, TUNING_PEERS_OFFSET);
 }
 
 /** The service whose limits apply to `set`. */
@@ -138,17 +152,32 @@ function compileBlock(): u32 {
   store<u32>(block, length, BLOCK_LOOKUP_LENGTH_OFFSET);
   store<u32>(block, block + BLOCK_MEMBERS_OFFSET + membersBytes, BLOCK_LOOKUP_OFFSET);
   store<u32>(block, size, BLOCK_SIZE_OFFSET);
+  let weight: u64 = 0;
   for (let index: u32 = 0; index < stagedCount; index += 1) {
     const member = block + BLOCK_MEMBERS_OFFSET + index * MEMBER_BYTES;
     const staged = stagedPtr + index * STAGED_BYTES;
     store<u32>(member, load<u32>(staged));
     store<u32>(member, load<u32>(staged, STAGED_WEIGHT_OFFSET), MEMBER_WEIGHT_OFFSET);
+    weight += u64(load<u32>(staged, STAGED_WEIGHT_OFFSET));
   }
+  store<u64>(block, weight, BLOCK_WEIGHT_OFFSET);
   if (scratch != 0) {
     compileLookup(block, stagedPtr, scratch);
     releaseRange(scratch, scratchSize);
   }
   return block;
+}
+
+/** Tells members whose they are, and the service which set is its widest: all others are subsets of it. */
+function bindMembers(block: u32): void {
+  const count = memberCount(block);
+  for (let index: u32 = 0; index < count; index += 1) {
+    const slot = load<u32>(block + BLOCK_MEMBERS_OFFSET + index * MEMBER_BYTES);
+    store<u32>(vitalOf(slot), stagedService + 1, VITAL_SERVICE_OFFSET);
+  }
+  const tuning = tuningOf(stagedService);
+  const widest = load<u32>(tuning, TUNING_PEERS_OFFSET);
+  if (widest == 0 || count > memberCountOf(widest - 1)) store<u32>(tuning, stagedSet + 1, TUNING_PEERS_OFFSET);
 }
 
 function publishBlock(set: u32, block: u32): void {

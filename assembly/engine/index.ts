@@ -5,7 +5,7 @@
 import { NONE, ROLE_DOWNSTREAM, ROLE_UPSTREAM } from "../abi/engine-codes.ts";
 import { CONNECTION_BYTES, CONNECTIONS, READ_BUFFER, STATIC_BYTES, TEXT_AREA } from "../abi/engine-memory.ts";
 import { createPool, poolBytes, poolUsedBytes } from "../core/pool.ts";
-import { quiesce } from "./balancer.ts";
+import { quiesce, setTime } from "./balancer.ts";
 import { receiveBytes, receiveClosed, receiveConnected, receiveEnd, receiveWritten, serveReady } from "./connection.ts";
 import { setNow } from "./http/event.ts";
 import { glitchCount as countGlitches } from "./http/glitch.ts";
@@ -39,7 +39,7 @@ import { isConnectionTimer, nextDeadline, startTimers, takeDueTimer, timerOwner 
 /** Lays out this worker's memory; once, before anything else. */
 export function start(worker: u32, seed: u32, nowUs: f64): void {
   assert(__heap_base < <usize>STATIC_BYTES);
-  setNow(u64(nowUs));
+  setClock(nowUs);
   createPool();
   createLog();
   createBudgets();
@@ -54,7 +54,7 @@ export function snapshotArea(): u32 {
 
 /** Puts the snapshot just written in force; 0, or why not (the old one stays). */
 export function loadSnapshot(length: u32, nowUs: f64): i32 {
-  setNow(u64(nowUs));
+  setClock(nowUs);
   const code = activateSnapshot(snapshotSpare(), length);
   if (code == 0) drainGone();
   return code;
@@ -62,7 +62,7 @@ export function loadSnapshot(length: u32, nowUs: f64): i32 {
 
 /** A socket was accepted; its peer's address lies in TEXT_AREA. Returns a handle, or -1 when there is no room. */
 export function accept(listenerKind: u32, listenerService: u32, peerBytes: u32, nowUs: f64): i32 {
-  setNow(u64(nowUs));
+  setClock(nowUs);
   const connection = acceptConnection(listenerKind, listenerService, TEXT_AREA, peerBytes);
   if (connection == 0) return -1;
   if (isDraining) drainOne(connection);
@@ -71,21 +71,21 @@ export function accept(listenerKind: u32, listenerService: u32, peerBytes: u32, 
 
 /** `length` bytes lie at READ_BUFFER; all are taken. */
 export function receive(handle: u32, length: u32, nowUs: f64): void {
-  setNow(u64(nowUs));
+  setClock(nowUs);
   const connection = socketOf(handle);
   if (connection != 0) receiveBytes(connection, READ_BUFFER, length);
 }
 
 /** The peer has sent its FIN. */
 export function ended(handle: u32, nowUs: f64): void {
-  setNow(u64(nowUs));
+  setClock(nowUs);
   const connection = socketOf(handle);
   if (connection != 0) receiveEnd(connection);
 }
 
 /** The socket is gone, or was never opened; SOCKET_* says why. The handle is dead afterwards. */
 export function closed(handle: u32, failure: u32, nowUs: f64): void {
-  setNow(u64(nowUs));
+  setClock(nowUs);
   const connection = socketOf(handle);
   if (connection == 0) return;
   receiveClosed(connection, failure);
@@ -94,21 +94,21 @@ export function closed(handle: u32, failure: u32, nowUs: f64): void {
 
 /** A socket that RECORD_CONNECT asked for is open. */
 export function connected(handle: u32, nowUs: f64): void {
-  setNow(u64(nowUs));
+  setClock(nowUs);
   const connection = socketOf(handle);
   if (connection != 0) receiveConnected(connection);
 }
 
 /** `bytes` of RECORD_WRITEs were taken by the kernel. */
 export function written(handle: u32, bytes: u32, nowUs: f64): void {
-  setNow(u64(nowUs));
+  setClock(nowUs);
   const connection = socketOf(handle);
   if (connection != 0) receiveWritten(connection, bytes);
 }
 
 /** Records for JavaScript lie at RECORDS; returns how many. Call again while `more`. */
 export function poll(nowUs: f64): u32 {
-  setNow(u64(nowUs));
+  setClock(nowUs);
   serveReady();
   const count = writeRecords();
   quiesce();
@@ -123,7 +123,7 @@ export function more(): u32 {
 /** Fires what is due. */
 export function advance(nowUs: f64): void {
   const now = u64(nowUs);
-  setNow(now);
+  setClock(nowUs);
   let node = takeDueTimer(now);
   while (node != 0) {
     const owner = timerOwner(node);
@@ -140,14 +140,14 @@ export function deadline(): f64 {
 
 /** From now on connections take no new requests once their peers had time to hear of it. */
 export function drain(nowUs: f64): void {
-  setNow(u64(nowUs));
+  setClock(nowUs);
   isDraining = true;
   drainListener(NONE);
 }
 
 /** The same for the connections of one kind of listener; later ones are not affected. */
 export function drainDownstream(listenerKind: u32, nowUs: f64): void {
-  setNow(u64(nowUs));
+  setClock(nowUs);
   drainListener(listenerKind);
 }
 
@@ -198,6 +198,12 @@ export function trap(): void {
 
 // Per-instance state of this worker.
 let isDraining: bool = false;
+
+/** What time it is, for the engine and for this thread's balancer. */
+function setClock(nowUs: f64): void {
+  setNow(u64(nowUs));
+  setTime(nowUs);
+}
 
 /** The connection of a handle, while it has a socket; else 0: its record may outlive the socket for a turn. */
 function socketOf(handle: u32): u32 {

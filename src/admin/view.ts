@@ -14,6 +14,8 @@ export interface InstanceView {
   readonly isSidecar: boolean;
   /** ready · draining · ejected · unhealthy · removed. */
   readonly state: string;
+  /** Why an ejected instance is set aside, since when, and how long until one request may try it. */
+  readonly ejection: { readonly reason: string; readonly sinceMs: number; readonly leftMs: number } | undefined;
   /** Finished requests since the sidecar started, and those among them that failed. */
   readonly requests: number;
   readonly errors: number;

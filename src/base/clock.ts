@@ -24,6 +24,14 @@ export interface Clock {
   sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
 }
 
+/** What this thread's `performance.now()` lacks to the machine's monotonic clock, µs. */
+const ORIGIN_US = Number(process.hrtime.bigint() / 1_000n) - performance.now() * 1_000;
+
+/** Microseconds of the machine's monotonic clock: the same on every thread, for times that stand in shared memory. */
+export function monotonicUs(): number {
+  return ORIGIN_US + performance.now() * 1_000;
+}
+
 /** The machine's clock. */
 export const systemClock: Clock = Object.freeze({
   wallMs: () => Date.now(),

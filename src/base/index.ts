@@ -2,7 +2,7 @@
 
 export { type Address, formatAddress, parseAddress, parseListenAddress } from "./address.ts";
 export { type Backoff, type BackoffOptions, createBackoff } from "./backoff.ts";
-export { type Clock, systemClock, type Timer } from "./clock.ts";
+export { type Clock, monotonicUs, systemClock, type Timer } from "./clock.ts";
 export {
   DURATION_PATTERN,
   formatDuration,

@@ -19,11 +19,9 @@ interface NotYetRow {
 
 const SERVICE_ROWS: readonly Omit<NotYetRow, "kind">[] = [
   { path: ["protocol"], isUnmet: (value) => value === "tcp", effect: "TCP services are not carried" },
-  { path: ["balance", "slowStart"], effect: "newcomers get their full share at once" },
   { path: ["balance", "zone"], isUnmet: (value) => value === "prefer", effect: "zones are not looked at" },
   { path: ["timeout", "attempt"], isUnmet: isAuto, effect: "with auto, silent instances are not given up" },
   { path: ["hedge"], effect: "nothing is hedged" },
-  { path: ["outlier"], effect: "no instance is ejected" },
   { path: ["health"], effect: "no health check is made" },
   { path: ["rateLimit"], effect: "no rate is limited" },
 ];
@@ -34,7 +32,8 @@ const RULE_ROWS: readonly Omit<NotYetRow, "kind">[] = [
   { path: ["timeout", "attempt"], isUnmet: isAuto, effect: "with auto, silent instances are not given up" },
   { path: ["limits"], effect: "all but pendingTimeout are the service's" },
   { path: ["hedge"], effect: "nothing is hedged" },
-  { path: ["outlier"], effect: "no instance is ejected" },
+  { path: ["outlier"], effect: "instances are ejected as the service's document says" },
+  { path: ["balance", "slowStart"], effect: "newcomers ramp up as the service's document says" },
   { path: ["health"], effect: "no health check is made" },
   { path: ["rateLimit"], effect: "no rate is limited" },
 ];

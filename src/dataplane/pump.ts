@@ -22,7 +22,7 @@ import {
   SOCKET_TIMEOUT,
   SOCKET_UNREACHABLE,
 } from "../../assembly/abi/engine-records.ts";
-import { Bug } from "../base/index.ts";
+import { Bug, monotonicUs } from "../base/index.ts";
 import { type Engine, RECORD_WORDS } from "../wasm/index.ts";
 import { failureOf } from "./failure.ts";
 import { type Leg, Legs } from "./leg.ts";
@@ -87,7 +87,7 @@ export class Pump {
   accept(accepted: Socket, origin: Origin): boolean {
     const engine = this.#engine;
     const peerBytes = engine.writeText(plainAddress(accepted.remoteAddress ?? ""));
-    const handle = engine.accept(origin.kind, origin.number, peerBytes, nowUs());
+    const handle = engine.accept(origin.kind, origin.number, peerBytes, monotonicUs());
     if (handle < 0) {
       accepted.destroy();
       return false;
@@ -116,7 +116,7 @@ export class Pump {
   readonly #turn = (): void => {
     this.#isScheduled = false;
     const engine = this.#engine;
-    const startUs = nowUs();
+    const startUs = monotonicUs();
     const deadlineUs = engine.deadline();
     if (deadlineUs !== 0 && deadlineUs <= startUs) engine.advance(startUs);
     let hasMore = true;
@@ -137,7 +137,7 @@ export class Pump {
   #arm(): void {
     const deadlineUs = this.#engine.deadline();
     if (deadlineUs === 0 || deadlineUs >= this.#timerUs - TIMER_SLACK_US) return;
-    const delayUs = deadlineUs - nowUs();
+    const delayUs = deadlineUs - monotonicUs();
     if (delayUs <= 0) {
       this.schedule();
       return;
@@ -228,7 +228,7 @@ export class Pump {
     const touched = this.#touched;
     const stillborn = this.#stillborn;
     if (touched.length === 0 && stillborn.length === 0) return false;
-    const atUs = nowUs();
+    const atUs = monotonicUs();
     for (const leg of touched) {
       const bytes = leg.handed;
       leg.handed = 0;
@@ -251,7 +251,7 @@ export class Pump {
     socket.write(NOTHING, (error) => {
       this.#unflushed -= 1;
       if (leg.isOver || (error !== null && error !== undefined)) return;
-      this.#engine.written(leg.handle, bytes, nowUs());
+      this.#engine.written(leg.handle, bytes, monotonicUs());
       this.schedule();
     });
   }
@@ -283,7 +283,7 @@ export class Pump {
         isOpen = true;
         if (leg.isOver) return;
         clearTimeout(leg.timer);
-        this.#engine.connected(leg.handle, nowUs());
+        this.#engine.connected(leg.handle, monotonicUs());
         this.schedule();
       });
       socket.once("error", () => {
@@ -296,7 +296,7 @@ export class Pump {
   #onread(leg: Leg): OnReadOpts {
     const callback = (length: number): boolean => {
       if (leg.isOver) return true;
-      this.#engine.receive(leg.handle, length, nowUs());
+      this.#engine.receive(leg.handle, length, monotonicUs());
       this.schedule();
       return true;
     };
@@ -307,14 +307,14 @@ export class Pump {
     leg.socket = socket;
     socket.on("end", () => {
       if (leg.isOver) return;
-      this.#engine.ended(leg.handle, nowUs());
+      this.#engine.ended(leg.handle, monotonicUs());
       this.schedule();
     });
     socket.on("error", (error) => {
       leg.failure = failureOf(error);
     });
     socket.on("close", () => {
-      if (!leg.isOver) this.#end(leg, leg.failure, nowUs());
+      if (!leg.isOver) this.#end(leg, leg.failure, monotonicUs());
     });
   }
 
@@ -322,7 +322,7 @@ export class Pump {
   #fail(leg: Leg, failure: number): void {
     if (leg.isOver) return;
     leg.socket?.destroy();
-    this.#end(leg, failure, nowUs());
+    this.#end(leg, failure, monotonicUs());
   }
 
   /** Tells the engine that a socket is gone. */
@@ -331,11 +331,6 @@ export class Pump {
     this.#engine.closed(leg.handle, failure, atUs);
     this.schedule();
   }
-}
-
-/** Microseconds of the thread's monotonic clock. */
-export function nowUs(): number {
-  return performance.now() * 1_000;
 }
 
 /** Takes the libuv handle out of a paused socket, which is good for nothing afterwards. */

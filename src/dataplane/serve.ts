@@ -7,7 +7,7 @@ import { lookup } from "node:dns";
 import type { MessagePort } from "node:worker_threads";
 import { GLITCHES_COUNT, ROLE_DOWNSTREAM } from "../../assembly/abi/engine-codes.ts";
 import { GOAWAY_GRACE_MS } from "../../assembly/abi/limits.ts";
-import { assertNever } from "../base/index.ts";
+import { assertNever, monotonicUs } from "../base/index.ts";
 import type { Engine } from "../wasm/index.ts";
 import { type AcceptFailure, type Listener, startListener } from "./listener.ts";
 import { LogBatch } from "./log-batch.ts";
@@ -19,7 +19,7 @@ import {
   type ToWorker,
   type WorkerReport,
 } from "./messages.ts";
-import { nowUs, Pump } from "./pump.ts";
+import { Pump } from "./pump.ts";
 import { type Lookup, Upstreams } from "./upstream.ts";
 
 /** ROLE_* × PROTOCOL_*: two roles, three protocols. */
@@ -87,12 +87,12 @@ class Service {
         this.#logs.taken(message.bytes);
         return;
       case "drainListener":
-        this.#engine.drainDownstream(message.kind, nowUs());
+        this.#engine.drainDownstream(message.kind, monotonicUs());
         this.#pump.schedule();
         return;
       case "drain":
         this.#isDraining = true;
-        this.#engine.drain(nowUs());
+        this.#engine.drain(monotonicUs());
         this.#pump.schedule();
         return;
       case "closeListeners":
@@ -123,7 +123,7 @@ class Service {
   }
 
   #load(program: Program): void {
-    const problem = this.#engine.loadProgram(program.bytes, nowUs());
+    const problem = this.#engine.loadProgram(program.bytes, monotonicUs());
     if (problem === 0) this.#upstreams.replace(program.endpoints);
     this.#say({ type: "applied", sequence: program.sequence, problem });
     this.#pump.schedule();

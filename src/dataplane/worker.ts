@@ -4,10 +4,9 @@
 // thread, and the supervisor starts another in its place.
 
 import { parentPort, workerData } from "node:worker_threads";
-import { assert } from "../base/index.ts";
+import { assert, monotonicUs } from "../base/index.ts";
 import { instantiateBalancer, instantiateEngine, watchAdmission } from "../wasm/index.ts";
 import type { WorkerSetup } from "./messages.ts";
-import { nowUs } from "./pump.ts";
 import { serve } from "./serve.ts";
 
 assert(parentPort !== null, "worker.ts is started as a worker thread");
@@ -15,6 +14,6 @@ const { worker, seed, modules } = workerData as WorkerSetup;
 const balancer = instantiateBalancer(modules.balancer, modules.balancerMemory);
 balancer.start(worker, seed);
 const engine = instantiateEngine(modules.engine, balancer);
-engine.start(worker, seed, nowUs());
+engine.start(worker, seed, monotonicUs());
 const { wake } = serve(engine, parentPort);
 watchAdmission(modules.balancerMemory, worker, wake);

@@ -64,6 +64,7 @@ function describeInstance(inputs: ViewInputs, snapshot: CompiledSnapshot, instan
     tags: document?.tags ?? {},
     isSidecar,
     state: stateName(balancer.stateOf(slot)),
+    ejection: balancer.ejectionOf(slot),
     requests,
     errors: failures,
     inFlight: inflight,

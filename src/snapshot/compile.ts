@@ -14,7 +14,14 @@ import { pillionError } from "../base/index.ts";
 import type { Documents, Policy, Route } from "../config/index.ts";
 import { type Allocation, metricsOf } from "./allocation.ts";
 import { Compilation, type IndexedService, policyModelOf } from "./compilation.ts";
-import type { CompiledInstance, CompiledLimit, CompiledSnapshot, LocalApp, SnapshotOptions } from "./compiled.ts";
+import type {
+  CompiledInstance,
+  CompiledLimit,
+  CompiledSnapshot,
+  CompiledTuning,
+  LocalApp,
+  SnapshotOptions,
+} from "./compiled.ts";
 import { encodeProgram } from "./encode-program.ts";
 import { lowerRoute, warnOfPolicy } from "./lower-route.ts";
 import type {
@@ -77,6 +84,7 @@ export function compileSnapshot(
     instances,
     sets: [...compilation.sets.values()],
     limits: [...services.flatMap(limitsOf), ...inboundLimits(inbound)],
+    tunings: services.map(tuningOf),
     warnings: compilation.warnings,
     issues: compilation.issues,
   };
@@ -172,6 +180,12 @@ function limitsOf({ index, document }: IndexedService): CompiledLimit[] {
     { service: index, counter: COUNTER_PENDING, limit: pending },
     { service: index, counter: COUNTER_CONNECTIONS, limit: connections },
   ];
+}
+
+/** The one app behind an inbound has no peers: its service is never tuned. */
+function tuningOf({ index, document }: IndexedService): CompiledTuning {
+  const { outlier, balance } = document.policy;
+  return { service: index, outlier, slowStartMs: balance.slowStartMs };
 }
 
 function inboundLimits(inbound: number | undefined): CompiledLimit[] {

@@ -1,7 +1,7 @@
 // What a compilation takes and yields, for those who publish it and those who only look at it.
 
 import type { Address } from "../base/index.ts";
-import type { SetContent } from "../wasm/index.ts";
+import type { ServiceTuning, SetContent } from "../wasm/index.ts";
 import type { Direction } from "./allocation.ts";
 import type { InstanceProtocol } from "./program-model.ts";
 
@@ -70,6 +70,11 @@ export interface CompiledLimit {
   readonly limit: number | undefined;
 }
 
+/** How a service's instances are treated by outlier detection and slow start. */
+export interface CompiledTuning extends ServiceTuning {
+  readonly service: number;
+}
+
 /** One compiled picture. `bytes` goes to every worker, the rest concerns the main thread. */
 export interface CompiledSnapshot {
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -79,6 +84,7 @@ export interface CompiledSnapshot {
   readonly instances: readonly CompiledInstance[];
   readonly sets: readonly CompiledSet[];
   readonly limits: readonly CompiledLimit[];
+  readonly tunings: readonly CompiledTuning[];
   readonly warnings: readonly SnapshotIssue[];
   readonly issues: readonly SnapshotIssue[];
 }

@@ -1,6 +1,6 @@
 // In which order a new snapshot takes effect (DESIGN §2 rule 6), so that no request meets half of a change.
 //
-//   1. before    limits; sets that no snapshot in force names
+//   1. before    limits, tunings; sets that no snapshot in force names
 //   2. swap      `bytes` to every worker (Engine.loadProgram); wait until all route by the new revision
 //   3. after     sets get their new members and lose those that have gone, states and weights follow
 //   4. settle    if anything has gone: `settleSnapshot` to every worker; wait again
@@ -16,7 +16,7 @@
 import { STATE_DRAINING } from "../../assembly/abi/balancer-codes.ts";
 import { assertNever } from "../base/index.ts";
 import type { Balancer, SetContent } from "../wasm/index.ts";
-import type { CompiledLimit, CompiledSet, CompiledSnapshot } from "./compiled.ts";
+import type { CompiledLimit, CompiledSet, CompiledSnapshot, CompiledTuning } from "./compiled.ts";
 import { withoutInstances } from "./encode-program.ts";
 
 /** One call on the balancer. */
@@ -24,6 +24,7 @@ export type PublicationStep =
   | { readonly kind: "weight"; readonly slot: number; readonly weight: number }
   | { readonly kind: "draining"; readonly slot: number; readonly isDraining: boolean }
   | { readonly kind: "limit"; readonly limit: CompiledLimit }
+  | { readonly kind: "tuning"; readonly tuning: CompiledTuning }
   | { readonly kind: "set"; readonly id: number; readonly content: SetContent }
   | { readonly kind: "clear-set"; readonly id: number };
 
@@ -39,7 +40,7 @@ export function planPublication(previous: CompiledSnapshot | undefined, next: Co
   const sets = planSets(previous, next);
   const { returning, leaving } = planInstances(previous, next);
   return {
-    before: [...planLimits(previous, next), ...sets.added],
+    before: [...planLimits(previous, next), ...planTunings(previous, next), ...sets.added],
     // A draining instance leaves its sets before its state says so: it may have been the last one.
     after: [...returning, ...sets.changed, ...leaving],
   };
@@ -67,6 +68,9 @@ export function publishStep(balancer: Balancer, step: PublicationStep): void {
       break;
     case "limit":
       balancer.setLimit(step.limit.service, step.limit.counter, step.limit.limit);
+      break;
+    case "tuning":
+      balancer.tune(step.tuning.service, step.tuning);
       break;
     case "set":
       balancer.publishSet(step.id, step.content);
@@ -101,6 +105,14 @@ function planLimits(previous: CompiledSnapshot | undefined, next: CompiledSnapsh
   return next.limits
     .filter((limit) => !before.has(keyOf(limit)) || before.get(keyOf(limit))?.limit !== limit.limit)
     .map((limit) => ({ kind: "limit", limit }));
+}
+
+function planTunings(previous: CompiledSnapshot | undefined, next: CompiledSnapshot): PublicationStep[] {
+  const textOf = (tuning: CompiledTuning) => JSON.stringify(tuning);
+  const known = new Set(previous?.tunings.map(textOf));
+  return next.tunings
+    .filter((tuning) => !known.has(textOf(tuning)))
+    .map((tuning): PublicationStep => ({ kind: "tuning", tuning }));
 }
 
 function planSets(previous: CompiledSnapshot | undefined, next: CompiledSnapshot) {

@@ -14,8 +14,8 @@ import {
   POLICY_ROUND_ROBIN,
   POLICY_WEIGHTED_ROUND_ROBIN,
 } from "../../assembly/abi/policies.ts";
-import { messageOf, pillionError } from "../base/index.ts";
-import { createBalancerMemory, SharedCounters } from "./shared-memory.ts";
+import { messageOf, monotonicUs, pillionError } from "../base/index.ts";
+import { createBalancerMemory, type Ejection, SharedCounters } from "./shared-memory.ts";
 import { type Slot, SlotTable } from "./slots.ts";
 
 /** What balancer.wasm exports; each is explained in assembly/balancer/index.ts. u32 results arrive signed. */
@@ -44,7 +44,11 @@ export interface BalancerExports {
   restore(slot: number): number;
   count(cell: number, delta: number): void;
   observeLatency(cellBase: number, us: number): void;
-  observeInstance(slot: number, us: number, failed: number): void;
+  observeInstance(slot: number, us: number, result: number): void;
+  setTime(us: number): void;
+  markSilent(slot: number): number;
+  clearSilent(slot: number): number;
+  ejectionReason(slot: number): number;
   create(): void;
   setInstance(slot: number, weight: number, generation: number): void;
   setWeight(slot: number, weight: number): void;
@@ -58,6 +62,17 @@ export interface BalancerExports {
   memberCountOf(set: number): number;
   modeOf(set: number): number;
   setLimit(service: number, counter: number, limit: number): void;
+  setOutlier(
+    service: number,
+    failures: number,
+    successRate: number,
+    windowMs: number,
+    ejectionMs: number,
+    ejectionMsMax: number,
+    shareMax: number,
+  ): void;
+  setSlowStart(service: number, ms: number): void;
+  setLocal(slot: number, local: number): void;
   clearWorker(worker: number): void;
   reclaim(): number;
   arenaUsed(): number;
@@ -94,6 +109,28 @@ export interface SetContent {
   readonly members: readonly Member[];
 }
 
+/** When instances of a service are set aside for failing (DESIGN §3, `outlier`). */
+export interface OutlierTuning {
+  readonly consecutiveFailures: number;
+  /** Part of the peers' success rate, 0 to 1. */
+  readonly successRate: number;
+  readonly windowMs: number;
+  readonly ejectionMs: number;
+  readonly ejectionMsMax: number;
+  /** 0 to 1. */
+  readonly ejectedShareMax: number;
+}
+
+/** How a service wants its instances treated. */
+export interface ServiceTuning {
+  /** `undefined`: nobody is ejected. */
+  readonly outlier: OutlierTuning | undefined;
+  readonly slowStartMs: number;
+}
+
+/** Units of rates and shares in shared memory. */
+const SHARE_UNIT = 1024;
+
 /** What is open at one instance, over all workers. */
 export interface InstanceGauges {
   readonly inflight: number;
@@ -118,9 +155,16 @@ export class Balancer {
   readonly counters: SharedCounters;
   readonly #exports: BalancerExports;
   readonly #slots: SlotTable;
+  readonly #nowUs: () => number;
 
-  constructor(module: WebAssembly.Module, memory: WebAssembly.Memory = createBalancerMemory()) {
+  /** `nowUs`: the clock of whoever calls `setTime` in the workers. */
+  constructor(
+    module: WebAssembly.Module,
+    memory: WebAssembly.Memory = createBalancerMemory(),
+    nowUs: () => number = monotonicUs,
+  ) {
     this.memory = memory;
+    this.#nowUs = nowUs;
     this.#exports = instantiateBalancer(module, memory);
     this.#exports.create();
     this.#slots = new SlotTable(this.#exports);
@@ -155,6 +199,7 @@ export class Balancer {
   /** Publishes a set's members and policy; every pick that begins from now on sees exactly these. */
   publishSet(set: number, content: SetContent): void {
     const { policy, service, members } = content;
+    this.#exports.setTime(this.#nowUs());
     let code = this.#exports.beginSet(set, POLICY_CODES[policy], service, members.length);
     if (code === COMMIT_OK) {
       for (const { slot, weight, hash } of members) this.#exports.addMember(slot, weight, hash);
@@ -179,6 +224,27 @@ export class Balancer {
   /** Limits a COUNTER_* of a service over all workers; undefined = no limit. */
   setLimit(service: number, counter: number, limit: number | undefined): void {
     this.#exports.setLimit(service, counter, limit ?? -1);
+  }
+
+  /** Says how a service's instances are treated; slow start counts from the next `publishSet`. */
+  tune(service: number, { outlier, slowStartMs }: ServiceTuning): void {
+    this.#exports.setSlowStart(service, slowStartMs);
+    const inUnits = (share: number) => Math.round(share * SHARE_UNIT);
+    this.#exports.setOutlier(
+      service,
+      outlier?.consecutiveFailures ?? 0,
+      inUnits(outlier?.successRate ?? 0),
+      outlier?.windowMs ?? 0,
+      outlier?.ejectionMs ?? 0,
+      outlier?.ejectionMsMax ?? 0,
+      inUnits(outlier?.ejectedShareMax ?? 0),
+    );
+  }
+
+  /** Why and for how long an instance is set aside; undefined when it is not. */
+  ejectionOf(slot: number): Ejection | undefined {
+    const reason = this.#exports.ejectionReason(slot);
+    return reason === 0 ? undefined : this.counters.ejectionOf(slot, reason, this.#nowUs());
   }
 
   /** How many a COUNTER_* of a service counts now. */

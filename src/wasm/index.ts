@@ -6,8 +6,10 @@ export {
   type InstanceGauges,
   instantiateBalancer,
   type Member,
+  type OutlierTuning,
   POLICY_CODES,
   type PolicyName,
+  type ServiceTuning,
   type SetContent,
 } from "./balancer.ts";
 export {
@@ -24,6 +26,8 @@ export { loadModule, type ModuleName, type WorkerModules } from "./load.ts";
 export { createEngineMemory, createEngineViews, type EngineViews } from "./memory.ts";
 export {
   createBalancerMemory,
+  type Ejection,
+  type EjectionReason,
   type InstanceWork,
   LATENCY_BOUNDS_US,
   type LatencyCounts,

@@ -4,6 +4,12 @@
 // value is the sum over all of them; columns of dead workers keep their cells, so sums never go back.
 
 import {
+  EJECTED_CONSECUTIVE,
+  EJECTED_DRAINING,
+  EJECTED_SILENT,
+  EJECTED_SUCCESS_RATE,
+} from "../../assembly/abi/balancer-codes.ts";
+import {
   BALANCER_MEMORY_PAGES,
   CELL_COLUMN_BYTES,
   CELLS,
@@ -14,6 +20,10 @@ import {
   STAT_REQUESTS_OFFSET,
   STAT_SUM_OFFSET,
   STATS,
+  VITAL_BYTES,
+  VITAL_EJECTED_AT_OFFSET,
+  VITAL_EJECTED_UNTIL_OFFSET,
+  VITALS,
   WORKER_BYTES,
   WORKER_WAKE_OFFSET,
   WORKERS,
@@ -46,6 +56,24 @@ export interface InstanceWork {
   readonly sumUs: number;
   /** Latencies of all attempts, for `quantileUs` and `differenceOf`. */
   readonly buckets: Uint32Array;
+}
+
+/** Why an instance is set aside, as admin and logs name it. */
+export type EjectionReason = "consecutive-failures" | "success-rate" | "silent" | "draining" | "by-hand";
+
+const EJECTION_REASONS: Readonly<Record<number, EjectionReason>> = {
+  [EJECTED_CONSECUTIVE]: "consecutive-failures",
+  [EJECTED_SUCCESS_RATE]: "success-rate",
+  [EJECTED_SILENT]: "silent",
+  [EJECTED_DRAINING]: "draining",
+};
+
+/** An ejection under way. */
+export interface Ejection {
+  readonly reason: EjectionReason;
+  readonly sinceMs: number;
+  /** Until one request may try it; 0 when that is due. */
+  readonly leftMs: number;
 }
 
 /** The memory that every instance of balancer.wasm imports: zeroed, fixed, shared; pages unused cost nothing. */
@@ -82,6 +110,17 @@ export class SharedCounters {
       failures: this.#sumLongs(stat + STAT_FAILURES_OFFSET, STAT_COLUMN_BYTES),
       sumUs: this.#sumLongs(stat + STAT_SUM_OFFSET, STAT_COLUMN_BYTES),
       buckets: this.#bucketsOf(stat + STAT_BUCKETS_OFFSET),
+    };
+  }
+
+  /** Since when and for how long an instance is ejected, for an EJECTED_* reason, as of `nowUs`. */
+  ejectionOf(slot: number, reason: number, nowUs: number): Ejection {
+    const vital = VITALS + slot * VITAL_BYTES;
+    const timeAt = (offset: number) => Number(Atomics.load(this.#longs, (vital + offset) / 8));
+    return {
+      reason: EJECTION_REASONS[reason] ?? "by-hand",
+      sinceMs: Math.max(0, Math.round((nowUs - timeAt(VITAL_EJECTED_AT_OFFSET)) / 1_000)),
+      leftMs: Math.max(0, Math.round((timeAt(VITAL_EJECTED_UNTIL_OFFSET) - nowUs) / 1_000)),
     };
   }
 

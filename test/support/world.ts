@@ -28,7 +28,7 @@ import {
   type SnapshotOptions,
   settleSnapshot,
 } from "../../src/snapshot/index.ts";
-import { Balancer, type BalancerExports, instantiateBalancer } from "../../src/wasm/index.ts";
+import { Balancer, type BalancerExports, createBalancerMemory, instantiateBalancer } from "../../src/wasm/index.ts";
 import { projectRoot } from "./source.ts";
 import { compileTestingModule, instantiateTestingModule, type TestingModule } from "./wasm.ts";
 
@@ -323,12 +323,14 @@ export async function prepareWorlds(engine?: WebAssembly.Module): Promise<WorldM
 
 function worldsOf(wasm: WebAssembly.Module, engine: WebAssembly.Module): WorldMaker {
   return (yaml, options = {}) => {
-    const balancer = new Balancer(wasm);
+    let nowUs = () => 0;
+    const balancer = new Balancer(wasm, createBalancerMemory(), () => nowUs());
     const exports: BalancerExports = instantiateBalancer(wasm, balancer.memory);
     exports.start(1, 7);
     const imports = { balancer: exports as unknown as WebAssembly.Exports };
     const module = instantiateTestingModule<EngineExports>(engine, imports);
     const world = new World(module, balancer);
+    nowUs = () => world.nowUs;
     module.exports.start(1, 42, world.nowUs);
     return world.load(yaml, options);
   };

@@ -7,7 +7,7 @@ import { NO_INSTANCE } from "../../abi/balancer-codes.ts";
 import { STAGED_BYTES, STAGED_WEIGHT_OFFSET } from "../../abi/balancer-table.ts";
 import { randomBelow, randomNext } from "../../core/random.ts";
 import { lookupLength, lookupPtr, memberCount, memberSlot, memberWeight } from "../block.ts";
-import { isCandidate } from "../eligible.ts";
+import { isWanted } from "../eligible.ts";
 
 /** u32 threshold, u32 alias. */
 export const ALIAS_BYTES: u32 = 8;
@@ -30,7 +30,7 @@ export function drawMember(block: u32): u32 {
 export function drawCandidate(block: u32): i32 {
   for (let draw: u32 = 0; draw < DRAWS_MAX; draw += 1) {
     const index = drawMember(block);
-    if (isCandidate(memberSlot(block, index))) return index;
+    if (isWanted(memberSlot(block, index))) return index;
   }
   return scanCandidate(block);
 }
@@ -41,7 +41,7 @@ function scanCandidate(block: u32): i32 {
   let held: i32 = NO_INSTANCE;
   let sum: u32 = 0;
   for (let index: u32 = 0; index < count; index += 1) {
-    if (!isCandidate(memberSlot(block, index))) continue;
+    if (!isWanted(memberSlot(block, index))) continue;
     const weight = memberWeight(block, index);
     sum += weight;
     if (randomBelow(sum) < weight) held = index;

@@ -7,7 +7,7 @@
 import { NO_INSTANCE } from "../../abi/balancer-codes.ts";
 import { randomBelow } from "../../core/random.ts";
 import { memberCount, memberSlot, memberWeight } from "../block.ts";
-import { isCandidate } from "../eligible.ts";
+import { isWanted } from "../eligible.ts";
 import { loadOf } from "../gauges.ts";
 
 /** Picks the candidate with the least load per weight. */
@@ -19,7 +19,7 @@ export function pickLeastConnections(block: u32): i32 {
   let tiedWeight: u32 = 0;
   for (let index: u32 = 0; index < count; index += 1) {
     const slot = memberSlot(block, index);
-    if (!isCandidate(slot)) continue;
+    if (!isWanted(slot)) continue;
     const load = u64(loadOf(slot));
     const weight = memberWeight(block, index);
     // load / weight compared by cross-multiplying: no division, no rounding.

@@ -15,6 +15,7 @@ import {
 import { mixHash } from "../../core/hash.ts";
 import { lookupLength, lookupPtr, memberCount, memberSlot, memberWeight } from "../block.ts";
 import { isCandidate } from "../eligible.ts";
+import { hasRoom, openBound } from "./bounded-load.ts";
 
 /** A u16 member index. */
 export const MAGLEV_ENTRY_BYTES: u32 = 2;
@@ -30,17 +31,23 @@ export const MAGLEV_SCRATCH_BYTES: u32 = 16;
 /** Makes a member's skip independent of its offset. */
 const SKIP_SALT: u32 = 0x9e3779b9;
 
-/** Picks the candidate that owns `hash`; when it may not be taken, the owner of the next entry that may. */
-export function pickMaglev(block: u32, hash: u32): i32 {
+/** Picks the candidate that owns `hash`; when it may not be taken or has no room, the owner of the next that may. */
+export function pickMaglev(block: u32, hash: u32, service: u32): i32 {
   const length = lookupLength(block);
   const table = lookupPtr(block);
   let entry = mixHash(hash) % length;
+  openBound(block, service);
+  let owner: i32 = NO_INSTANCE;
   for (let seen: u32 = 0; seen < length; seen += 1) {
-    const slot = memberSlot(block, load<u16>(table + entry * MAGLEV_ENTRY_BYTES));
-    if (isCandidate(slot)) return slot;
+    const index = u32(load<u16>(table + entry * MAGLEV_ENTRY_BYTES));
+    const slot = memberSlot(block, index);
+    if (isCandidate(slot)) {
+      if (hasRoom(block, index, slot)) return slot;
+      if (owner == NO_INSTANCE) owner = slot;
+    }
     entry = entry + 1 == length ? 0 : entry + 1;
   }
-  return NO_INSTANCE;
+  return owner;
 }
 
 /** The table's size: about a hundred entries to a member, as the paper asks, at least up to 6,553 members. */

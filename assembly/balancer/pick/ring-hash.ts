@@ -1,8 +1,8 @@
 // Consistent hashing on a ring (Karger et al., STOC 1997): a member comes or goes, and only its keys move.
 //
 // Each member has points on a circle of 2^32, from its own hash alone, so every sidecar of the mesh builds the same
-// ring from the same members. A key belongs to the first point at or after it; when that member may not be taken,
-// the walk goes on to the next point, so an ejected member's keys spread over all others and come back to it.
+// ring from the same members. A key belongs to the first point at or after it; when that member may not be taken, or
+// is overloaded (bounded-load.ts), the walk goes on to the next point: its keys spread over all others and come back.
 //
 // 160 points for weight 100. Where the largest weight is below 100 all are doubled until it is not, and where the
 // ring would pass RING_POINTS_MAX all shrink: both depend on the whole set, so crossing such a border moves keys.
@@ -19,6 +19,7 @@ import {
 import { mixHash } from "../../core/hash.ts";
 import { lookupLength, lookupPtr, memberCount, memberSlot } from "../block.ts";
 import { isCandidate } from "../eligible.ts";
+import { hasRoom, openBound } from "./bounded-load.ts";
 
 // The ring is two arrays, so that the binary search touches hashes only: u32 hash × n, then u16 member × n.
 const HASH_BYTES: u32 = 4;
@@ -32,18 +33,24 @@ export const RING_SCRATCH_BYTES: u32 = 1024;
 /** 2^32 / golden ratio: steps a member's hash from point to point. */
 const POINT_STEP: u32 = 0x9e3779b9;
 
-/** Picks the candidate that owns `hash`. */
-export function pickRingHash(block: u32, hash: u32): i32 {
+/** Picks the candidate that owns `hash`, or the next one that has room. */
+export function pickRingHash(block: u32, hash: u32, service: u32): i32 {
   const length = lookupLength(block);
   const hashes = lookupPtr(block);
   const members = hashes + length * HASH_BYTES;
   let point = findPoint(hashes, length, mixHash(hash));
+  openBound(block, service);
+  let owner: i32 = NO_INSTANCE;
   for (let seen: u32 = 0; seen < length; seen += 1) {
-    const slot = memberSlot(block, load<u16>(members + point * MEMBER_INDEX_BYTES));
-    if (isCandidate(slot)) return slot;
+    const index = u32(load<u16>(members + point * MEMBER_INDEX_BYTES));
+    const slot = memberSlot(block, index);
+    if (isCandidate(slot)) {
+      if (hasRoom(block, index, slot)) return slot;
+      if (owner == NO_INSTANCE) owner = slot;
+    }
     point = point + 1 == length ? 0 : point + 1;
   }
-  return NO_INSTANCE;
+  return owner;
 }
 
 /** Index of the first point at or after `hash`; past the last it wraps to the first. */

@@ -6,7 +6,7 @@
 
 import { NO_INSTANCE } from "../../abi/balancer-codes.ts";
 import { memberCount, memberSlot } from "../block.ts";
-import { isCandidate } from "../eligible.ts";
+import { isWanted } from "../eligible.ts";
 
 /** Picks the next candidate in turn. */
 export function pickRoundRobin(block: u32, cursorPtr: u32): i32 {
@@ -16,7 +16,7 @@ export function pickRoundRobin(block: u32, cursorPtr: u32): i32 {
   for (let tick: u32 = 0; tick < ticksMax; tick += 1) {
     const turn = atomic.add<u64>(cursorPtr, 1);
     const slot = memberSlot(block, u32(turn % u64(count)));
-    if (isCandidate(slot)) return slot;
+    if (isWanted(slot)) return slot;
   }
   return NO_INSTANCE;
 }

@@ -20,7 +20,7 @@ import {
   STAGED_WEIGHT_OFFSET,
 } from "../../abi/balancer-table.ts";
 import { lookupLength, lookupPtr, memberCount, memberSlot } from "../block.ts";
-import { isCandidate } from "../eligible.ts";
+import { isWanted } from "../eligible.ts";
 import { pickRoundRobin } from "./round-robin.ts";
 
 /** A u16 member index. */
@@ -51,7 +51,7 @@ export function pickWeightedRoundRobin(block: u32, cursorPtr: u32): i32 {
   for (let tick: u32 = 0; tick < ticksMax; tick += 1) {
     const turn = u32(atomic.add<u64>(cursorPtr, 1) % u64(length));
     const slot = memberSlot(block, load<u16>(sequence + turn * SEQUENCE_ENTRY_BYTES));
-    if (isCandidate(slot)) return slot;
+    if (isWanted(slot)) return slot;
   }
   return NO_INSTANCE;
 }

@@ -76,6 +76,8 @@ describe("the memory map", () => {
     ["sets", table.SETS, table.SET_BYTES * table.SETS_MAX],
     ["limits", table.LIMITS, table.LIMIT_RECORD_BYTES * table.SERVICES_MAX],
     ["waiting", table.WAITING, 4 * table.SERVICES_MAX],
+    ["tunings", table.TUNINGS, table.TUNING_BYTES * table.SERVICES_MAX],
+    ["vitals", table.VITALS, table.VITAL_BYTES * table.INSTANCES_MAX],
     ["gauges", table.GAUGES, table.GAUGE_COLUMN_BYTES * table.WORKERS_MAX],
     ["service counts", table.SERVICE_COUNTS, table.SERVICE_COUNT_COLUMN_BYTES * table.WORKERS_MAX],
     ["cells", table.CELLS, table.CELL_COLUMN_BYTES * table.WORKERS_MAX],

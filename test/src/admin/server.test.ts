@@ -25,6 +25,7 @@ const instance: InstanceView = {
   tags: {},
   isSidecar: false,
   state: "ready",
+  ejection: undefined,
   requests: 10,
   errors: 1,
   inFlight: 2,

@@ -24,8 +24,8 @@ describe("steps", () => {
 
   it("begin with everything, and nothing twice", () => {
     const { before, after } = planPublication(undefined, first);
-    expect(before.map(({ kind }) => kind)).toEqual(["limit", "limit", "limit", "set"]);
-    expect(membersOf(before[3])).toEqual([a, b]);
+    expect(before.map(({ kind }) => kind)).toEqual(["limit", "limit", "limit", "tuning", "set"]);
+    expect(membersOf(before[4])).toEqual([a, b]);
     expect(after).toEqual([]);
     const again = planPublication(first, compile({ a: instance(1), b: instance(2, { weight: 7 }) }));
     expect(again).toEqual({ before: [], after: [] });
