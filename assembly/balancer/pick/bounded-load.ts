@@ -22,7 +22,7 @@ let boundLoad: u64 = 0;
 let boundWeight: u64 = 0;
 
 /** Begins a pick. */
-export function openBound(block: u32, service: u32): void {
+export function openBound(service: u32): void {
   boundService = service;
   boundWeight = 0;
   boundLoad = 0;

@@ -36,7 +36,7 @@ export function pickMaglev(block: u32, hash: u32, service: u32): i32 {
   const length = lookupLength(block);
   const table = lookupPtr(block);
   let entry = mixHash(hash) % length;
-  openBound(block, service);
+  openBound(service);
   let owner: i32 = NO_INSTANCE;
   for (let seen: u32 = 0; seen < length; seen += 1) {
     const index = u32(load<u16>(table + entry * MAGLEV_ENTRY_BYTES));

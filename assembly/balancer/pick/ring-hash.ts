@@ -39,7 +39,7 @@ export function pickRingHash(block: u32, hash: u32, service: u32): i32 {
   const hashes = lookupPtr(block);
   const members = hashes + length * HASH_BYTES;
   let point = findPoint(hashes, length, mixHash(hash));
-  openBound(block, service);
+  openBound(service);
   let owner: i32 = NO_INSTANCE;
   for (let seen: u32 = 0; seen < length; seen += 1) {
     const index = u32(load<u16>(members + point * MEMBER_INDEX_BYTES));
