@@ -6,13 +6,14 @@
 // those of their messages (ledger.ts). At the end: nobody still waits, and everything was given back.
 
 import { SOCKET_REFUSED, SOCKET_TIMEOUT } from "../../assembly/abi/engine-records.ts";
-import { TableFull, type Wire, type World, type WorldMaker } from "../support/world.ts";
+import { POISON, TableFull, type Wire, type World, type WorldMaker } from "../support/world.ts";
 import { H1Client, H1Server, RawServer } from "./h1-peers.ts";
 import { H2Client, H2Server } from "./h2-peers.ts";
 import { forgetBodies, Ledger } from "./ledger.ts";
 import type { Peer } from "./peer.ts";
 import { Random } from "./random.ts";
 
+const POISONED = Buffer.alloc(8, POISON);
 const COUNTERS = 3;
 const SLOTS = 8;
 /** Longer than every timeout of the meshes below, backoffs and pending included. */
@@ -72,6 +73,7 @@ class Conversation {
     this.#world.onConnect = (wire) => {
       this.#connects.push({ wire, sinceUs: this.#world.nowUs });
     };
+    this.#world.poisons = true;
     const { engine } = this.#world;
     this.#isScarce = random.once(40); // rarely, for it costs a hundred others
     if (this.#isScarce) {
@@ -150,6 +152,7 @@ class Conversation {
   }
 
   #watch(wire: Wire): void {
+    wire.onBytes = checkPoison;
     if (this.#corruptEvery === 0) return;
     wire.corrupt = (bytes) => {
       this.#deliveries += 1;
@@ -268,6 +271,12 @@ class Conversation {
     const wrong = Object.entries(counts).filter(([, value]) => value !== 0);
     if (wrong.length > 0) throw new Error(`not given back: ${wrong.map((entry) => entry.join(" ")).join(", ")}`);
   }
+}
+
+/** Released memory must never go out: no peer says this, and Huffman code makes it once in 2^64. */
+function checkPoison(bytes: Buffer): void {
+  const at = bytes.indexOf(POISONED);
+  if (at >= 0) throw new Error(`poison at ${at} of ${JSON.stringify(bytes.subarray(0, at + 20).toString("latin1"))}`);
 }
 
 /** A mesh of one service with small limits and short times; which of its instances there are is said later. */

@@ -2,7 +2,7 @@
 
 import type { Wire } from "../support/world.ts";
 import { type Framing, framingOf, H1Reader, type Head } from "./h1-reader.ts";
-import { type Answer, type Ask, BodyCheck, bodyOf, type Ledger, type Method } from "./ledger.ts";
+import { type Answer, type Ask, BodyCheck, bodyOf, checkMark, type Ledger, type Method, markOf } from "./ledger.ts";
 import { Peer } from "./peer.ts";
 import type { Random } from "./random.ts";
 
@@ -10,14 +10,14 @@ const CRLF = "\r\n";
 const STOLEN = Buffer.from("HTTP/1.1 200 OK\r\nx-answer: stolen\r\ncontent-length: 1\r\n\r\nx");
 
 /** A body in chunks of any size, with trailers now and then. */
-export function chunked(body: Buffer, random: Random): Buffer {
+export function chunked(body: Buffer, random: Random, mark: string): Buffer {
   const parts: Buffer[] = [];
   for (let at = 0; at < body.length; ) {
     const length = Math.min(body.length - at, 1 + random.below(random.pick([5, 300, 70_000])));
     parts.push(Buffer.from(length.toString(16) + CRLF), body.subarray(at, at + length), Buffer.from(CRLF));
     at += length;
   }
-  parts.push(Buffer.from(random.once(3) ? "0\r\nx-late: 1\r\n\r\n" : "0\r\n\r\n"));
+  parts.push(Buffer.from(random.once(3) ? `0\r\nx-late: ${mark}\r\n\r\n` : "0\r\n\r\n"));
   return Buffer.concat(parts);
 }
 
@@ -31,6 +31,7 @@ export function answerOf(ledger: Ledger, ask: Ask, fields: ReadonlyMap<string, s
   }
   const answer = ledger.answers[Number(number)]!;
   if (answer.ask !== ask) throw new Error(`the answer to ${answer.ask.id} went to ${ask.id}`);
+  checkMark(`a${answer.id}`, fields.get("x-mark"));
   return answer;
 }
 
@@ -107,7 +108,11 @@ export class H1Client extends Peer {
     const isOld = !isTunnel && random.once(12);
     const isChunked = hasBody && !isOld && random.once(2);
     const target = method === "CONNECT" ? "web:80" : `/r/${ask.id}`;
-    const lines = [`${method === "UPGRADE" ? "GET" : method} ${target} HTTP/1.${isOld ? 0 : 1}`, "host: web"];
+    const lines = [
+      `${method === "UPGRADE" ? "GET" : method} ${target} HTTP/1.${isOld ? 0 : 1}`,
+      "host: web",
+      `x-mark: ${markOf(`q${ask.id}`)}`,
+    ];
     if (hasKey) lines.push("idempotency-key: k");
     if (method === "UPGRADE") lines.push("connection: upgrade", "upgrade: websocket", "sec-websocket-key: AAAA");
     else if (random.once(15)) {
@@ -121,7 +126,7 @@ export class H1Client extends Peer {
     if (hasBody && random.once(8)) lines.push("content-type: application/grpc");
     this.write(lines.join(CRLF) + CRLF + CRLF);
     const body = bodyOf(isTunnel ? `t${ask.id}` : `q${ask.id}`, length);
-    this.write(isChunked ? chunked(body, random) : body, () => {
+    this.write(isChunked ? chunked(body, random, markOf(`q${ask.id}`)) : body, () => {
       ask.isSent = true;
     });
   }
@@ -238,6 +243,7 @@ export class H1Server extends Peer {
     const match = /^([A-Z]+) (\S+) HTTP\/1\.1$/.exec(first);
     const ask = this.ledger.askOf(match?.[2]);
     this.#ask = ask;
+    checkMark(`q${ask.id}`, fields.get("x-mark"));
     this.#check = new BodyCheck(`q${ask.id}`, ask.length);
     this.#isWhole = false;
     this.#isAnswered = false;
@@ -265,7 +271,7 @@ export class H1Server extends Peer {
     const isSwitch = ask.method === "UPGRADE" && !random.once(4);
     if (isSwitch) {
       const answer = this.ledger.answer(ask, random.below(3_000));
-      const fields = `connection: upgrade\r\nupgrade: websocket\r\nx-answer: ${answer.id}`;
+      const fields = `connection: upgrade\r\nupgrade: websocket\r\nx-answer: ${answer.id}\r\nx-mark: ${markOf(`a${answer.id}`)}`;
       this.#isTunnel = true;
       this.#check = new BodyCheck(`t${ask.id}`, ask.length);
       this.#reader.push(Buffer.alloc(0));
@@ -284,7 +290,7 @@ export class H1Server extends Peer {
       answer.isSaid = true;
     };
     const kind = random.below(status === 204 ? 1 : 3);
-    const lines = [`HTTP/1.1 ${status} Whatever`, `x-answer: ${answer.id}`];
+    const lines = [`HTTP/1.1 ${status} Whatever`, `x-answer: ${answer.id}`, `x-mark: ${markOf(`a${answer.id}`)}`];
     if (status !== 204 && kind === 0) lines.push(`content-length: ${answer.length}`);
     if (kind === 1) lines.push("transfer-encoding: chunked");
     if (random.once(15)) lines.push("x-pillion-unprocessed: 1");
@@ -295,7 +301,7 @@ export class H1Server extends Peer {
     if (ask.method === "HEAD") this.write(head, said);
     else {
       this.write(head);
-      const whole = kind === 1 ? chunked(body, random) : body;
+      const whole = kind === 1 ? chunked(body, random, markOf(`a${answer.id}`)) : body;
       if (random.once(12) && whole.length > 0) {
         this.write(whole.subarray(0, random.below(whole.length))); // and no more: a promise not kept
         this.#isBroken = true;

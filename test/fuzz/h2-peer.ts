@@ -2,7 +2,7 @@
 // The windows that it has given are enforced: an engine that sends more than it was allowed is found out.
 
 import * as h2 from "../support/frames.ts";
-import { bodyOf } from "./ledger.ts";
+import { bodyOf, markOf } from "./ledger.ts";
 import { Peer } from "./peer.ts";
 
 const WINDOW_DEFAULT = 65_535;
@@ -102,7 +102,8 @@ export abstract class H2Peer<S extends Stream> extends Peer {
 
   /** Bodies of this stream go out from now on. */
   protected sendBody(stream: S, tag: string, length: number, sent: () => void, isCounted = false): void {
-    const trailers = this.random.once(4) ? ([["x-late", "1"]] as const) : undefined;
+    const mark = markOf(tag);
+    const trailers = this.random.once(4) ? ([["x-late", mark]] as const) : undefined;
     stream.outgoing = { body: bodyOf(tag, length), trailers, sent, isCounted };
   }
 

@@ -4,7 +4,7 @@ import * as h2 from "../support/frames.ts";
 import type { Wire } from "../support/world.ts";
 import { answerOf } from "./h1-peers.ts";
 import { H2Peer, Stream } from "./h2-peer.ts";
-import { type Answer, type Ask, BodyCheck, type Ledger, type Method } from "./ledger.ts";
+import { type Answer, type Ask, BodyCheck, checkMark, type Ledger, type Method, markOf } from "./ledger.ts";
 import type { Random } from "./random.ts";
 
 const CANCEL = 8;
@@ -109,6 +109,7 @@ export class H2Client extends H2Peer<CallStream> {
     const sent = () => {
       ask.isSent = true;
     };
+    fields.push(["x-mark", markOf(`q${ask.id}`)]);
     if (!hasBody && !isTunnel) this.write(h2.headers(stream.id, fields, WHOLE), sent);
     else {
       this.write(h2.headers(stream.id, fields));
@@ -124,6 +125,7 @@ export class H2Client extends H2Peer<CallStream> {
     if (stream.isHeard) throw new Error(`a head behind the end of stream ${id}`);
     if (stream.hasHead) {
       if (!end || fields.has(":status")) throw new Error(`a second head on stream ${id}`);
+      if (stream.answer !== undefined) checkMark(`a${stream.answer.id}`, fields.get("x-late"));
       this.#finish(stream);
       return;
     }
@@ -287,6 +289,7 @@ export class H2Server extends H2Peer<ServeStream> {
     const fields: [string, string][] = [
       [":status", status],
       ["x-answer", String(answer.id)],
+      ["x-mark", markOf(`a${answer.id}`)],
     ];
     const said = () => {
       answer.isSaid = true;
@@ -309,6 +312,7 @@ export class H2Server extends H2Peer<ServeStream> {
     const known = this.streams.get(id);
     if (known !== undefined) {
       if (!end) throw new Error(`a second head on stream ${id}`);
+      checkMark(`q${known.ask!.id}`, fields.get("x-late"));
       if (!known.isReset) this.#finish(known);
       return;
     }
@@ -316,6 +320,7 @@ export class H2Server extends H2Peer<ServeStream> {
     const ask = this.ledger.askOf(fields.get(":path"));
     const stream = this.add(new ServeStream(id, ...this.windows));
     stream.ask = ask;
+    checkMark(`q${ask.id}`, fields.get("x-mark"));
     stream.check = new BodyCheck(`q${ask.id}`, ask.length);
     if (id > this.#lastTaken) {
       stream.isReset = true;

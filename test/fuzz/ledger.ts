@@ -85,6 +85,17 @@ export function bodyOf(tag: string, length: number): Buffer {
   return text.subarray(0, length);
 }
 
+/** A field value that says whose head it stands in: the tag again and again, as often as the tag's letters tell. */
+export function markOf(tag: string): string {
+  const times = 1 + ([...tag].reduce((sum, letter) => sum * 31 + letter.charCodeAt(0), 0) % 40);
+  return `${tag}-`.repeat(times);
+}
+
+/** Throws when the head or the trailers of `tag` hold another's mark, or none. */
+export function checkMark(tag: string, mark: string | undefined): void {
+  if (mark !== markOf(tag)) throw new Error(`the fields of ${tag} hold ${JSON.stringify(mark)}`);
+}
+
 export function forgetBodies(): void {
   texts.clear();
 }

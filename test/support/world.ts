@@ -6,7 +6,7 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { READ_BUFFER, RECORDS, TEXT_AREA } from "../../assembly/abi/engine-memory.ts";
+import { READ_BUFFER, RECORDS, SCRATCH_HEAD, TEXT_AREA, WHEEL } from "../../assembly/abi/engine-memory.ts";
 import {
   LISTENER_OUTBOUND,
   RECORD_CLOSE,
@@ -56,6 +56,9 @@ interface EngineExports {
   hoardPool(pagesLeft: number): void;
   unhoardPool(): void;
 }
+
+/** What the debug build fills released memory with; engine/core/pool.ts. */
+export const POISON = 0xdb;
 
 /** What a wire's far side does with bytes: nothing, unless the test says so. */
 export class Wire {
@@ -155,6 +158,8 @@ export class World {
   /** What becomes of a connect: connected at once by default. Names are `service/id`. */
   onConnect: (wire: Wire, name: string) => void = (wire) => this.#later(() => wire.connect());
   logs: Buffer[] = [];
+  /** Fills the read buffer and the scratch areas after each read: whoever reads them later than promised shows. */
+  poisons = false;
   /** Keeps quiet about sockets that break: for canaries. */
   isDeaf = false;
   nowUs = 1_000_000;
@@ -169,6 +174,11 @@ export class World {
     this.engine = module.exports;
     this.balancer = balancer;
     this.#allocation = new Allocation(balancer);
+  }
+
+  /** All of the engine's memory. */
+  get memory(): Uint8Array<ArrayBuffer> {
+    return this.#module.bytes;
   }
 
   /** Puts a mesh document in force, in the order of a publication. */
@@ -217,8 +227,12 @@ export class World {
   }
 
   receive(wire: Wire, bytes: Buffer): void {
-    this.#module.bytes.set(bytes, READ_BUFFER);
+    const memory = this.#module.bytes;
+    memory.set(bytes, READ_BUFFER);
     this.engine.receive(wire.handle, bytes.length, this.nowUs);
+    if (!this.poisons) return;
+    memory.fill(POISON, READ_BUFFER, READ_BUFFER + bytes.length);
+    memory.fill(POISON, SCRATCH_HEAD, WHEEL);
   }
 
   /** Lets time pass, timer by timer. */

@@ -104,6 +104,7 @@ export function createExchange(): u32 {
 export function destroyExchange(exchange: u32): void {
   assert(load<u8>(exchange, X_STATE) == STATE_OVER);
   disarmTimer(exchangeTimer(exchangeIndex(exchange)));
+  if (ASC_OPTIMIZE_LEVEL == 0) memory.fill(exchange, 0xdb, EXCHANGE_BYTES); // so that a late reader shows
   store<u8>(exchange, STATE_FREE, X_STATE);
   store<u32>(exchange, firstFree, X_PENDING_NEXT);
   firstFree = exchange;

@@ -88,8 +88,10 @@ export function createConnection(): u32 {
 /** Gives a record back; its handle finds nothing from now on. */
 export function destroyConnection(connection: u32): void {
   assert(load<u8>(connection, C_IN_USE) == 1);
+  const generation = u16((load<u16>(connection, C_GENERATION) + 1) & 0x3fff);
+  if (ASC_OPTIMIZE_LEVEL == 0) memory.fill(connection, 0xdb, CONNECTION_BYTES); // so that a late reader shows
   store<u8>(connection, 0, C_IN_USE);
-  store<u16>(connection, u16((load<u16>(connection, C_GENERATION) + 1) & 0x3fff), C_GENERATION);
+  store<u16>(connection, generation, C_GENERATION);
   store<u32>(connection, firstFree, C_DIRTY_NEXT);
   firstFree = connection;
   inUse -= 1;

@@ -93,6 +93,7 @@ export function destroyStream(stream: u32): void {
   store<u32>(connection, load<u32>(connection, C_STREAM_COUNT) - 1, C_STREAM_COUNT);
   const id = load<u32>(stream, S_ID);
   if (id != 0) unchain(chainOf(connection, id), stream);
+  if (ASC_OPTIMIZE_LEVEL == 0) memory.fill(stream, 0xdb, STREAM_BYTES); // so that a late reader shows
   store<u32>(stream, 0, S_CONNECTION);
   store<u32>(stream, firstFree, S_NEXT);
   firstFree = stream;
