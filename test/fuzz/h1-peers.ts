@@ -271,7 +271,8 @@ export class H1Server extends Peer {
     const isSwitch = ask.method === "UPGRADE" && !random.once(4);
     if (isSwitch) {
       const answer = this.ledger.answer(ask, random.below(3_000));
-      const fields = `connection: upgrade\r\nupgrade: websocket\r\nx-answer: ${answer.id}\r\nx-mark: ${markOf(`a${answer.id}`)}`;
+      const upgrade = "connection: upgrade\r\nupgrade: websocket";
+      const fields = `${upgrade}\r\nx-answer: ${answer.id}\r\nx-mark: ${markOf(`a${answer.id}`)}`;
       this.#isTunnel = true;
       this.#check = new BodyCheck(`t${ask.id}`, ask.length);
       this.#reader.push(Buffer.alloc(0));
