@@ -25,7 +25,9 @@ interface Setup {
 /** A sidecar with one service `web`, round robin over the addresses, so that the bad one gets its turn, each time. */
 async function setUp(addresses: readonly string[], service: Record<string, unknown> = {}): Promise<Setup> {
   const instances = addresses.map((address, index) => ({ id: `i${index}`, address }));
-  const mesh = createMesh({ services: { web: { balance: { policy: "round-robin" }, outlier: "none", ...service, instances } } });
+  const mesh = createMesh({
+    services: { web: { balance: { policy: "round-robin" }, outlier: "none", ...service, instances } },
+  });
   const sidecar = await startSidecar({ mesh });
   const client = createClient("http1", sidecar.outbound);
   opened.push({ close: () => mesh[Symbol.asyncDispose]() }, { close: () => sidecar.stop() }, client);
