@@ -4,7 +4,7 @@
 // a trusted port, yet a browser on the same host can be made to call it: so no answer allows another origin, every
 // answer is `nosniff`, and the admin server checks Host (see server.ts).
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type Address, messageOf } from "../base/index.ts";
 
@@ -51,6 +51,13 @@ export interface HttpOptions {
 
 export type ExplainListen = (address: Address, flag: string, error: Error) => Error;
 
+/**
+ * The server of node:http without the rest of it: whoever imports node:http gets its WebSocket client too, and with it
+ * undici, HTTP/2, zlib and web streams, 16 MB of an idle sidecar. A Node that lacks the inner module gives us them all.
+ */
+const { Server: HttpListener } = (process.getBuiltinModule("node:_http_server") ??
+  process.getBuiltinModule("node:http")) as typeof import("node:http");
+
 /** The largest POST is a log level. */
 const BODY_BYTES_MAX = 4_096;
 
@@ -64,7 +71,7 @@ export function replyText(body: string, status = 200, contentType = "text/plain;
 
 /** Listens and answers; throws PILLION_LISTEN when the address cannot be had. */
 export async function startHttp(options: HttpOptions): Promise<HttpServer> {
-  const server = createServer((request, response) => {
+  const server = new HttpListener((request, response) => {
     answer(options, request).then(
       (reply) => send(response, reply, request.method === "HEAD"),
       (error: unknown) => send(response, replyJson({ error: messageOf(error) }, 500), false),

@@ -1,12 +1,11 @@
 // Reading what the operator names: files, and `-` for stdin.
 
 import { readFile } from "node:fs/promises";
-import { text as readStream } from "node:stream/consumers";
 import { messageOf, pillionError } from "../base/index.ts";
 
 /** The text of a file, or of stdin for `-`. */
 export async function readText(fileName: string): Promise<string> {
-  if (fileName === "-") return readStream(process.stdin);
+  if (fileName === "-") return (await import("node:stream/consumers")).text(process.stdin);
   try {
     return await readFile(fileName, "utf8");
   } catch (error) {

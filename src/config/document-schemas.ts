@@ -3,7 +3,7 @@
 // A schema says what one document may hold. What needs a second document to be judged (a policy that needs a hash, two
 // routes with one host) is in checks.ts; how documents become the mesh's picture is in store.ts.
 
-import { z } from "zod";
+import * as z from "zod";
 import { formatAddress } from "../base/index.ts";
 import {
   address,

@@ -3,7 +3,7 @@
 // Everything here is complete (defaults filled in), checked and frozen. A service that only instances speak of exists
 // too: a server may register before anybody has written a document for its service.
 
-import type { z } from "zod";
+import type * as z from "zod";
 import type { accessSchema, FieldMatch, instanceSchema, PathMatch, routeSchema } from "./document-schemas.ts";
 import type { Written } from "./merge.ts";
 import type { Policy, Protocol } from "./policy.ts";

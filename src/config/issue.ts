@@ -3,7 +3,7 @@
 // zod tells what it expected; an operator wants to know what to write. So each issue becomes one sentence about the
 // field, with the nearest right name where one was misspelt, and one issue for each unknown field instead of a list.
 
-import { z } from "zod";
+import * as z from "zod";
 import { nearestOf } from "../base/index.ts";
 import { isSection, type Written } from "./merge.ts";
 

@@ -3,7 +3,7 @@
 // It describes what people write: "250ms" and not 250, `none` where a section may be switched off. What zod cannot
 // express of that by itself (the grammar of durations, the words beside a value) comes from the kinds' metadata.
 
-import { z } from "zod";
+import * as z from "zod";
 import {
   accessSchema,
   instanceSchema,

@@ -7,7 +7,7 @@
 // Rule 1: a section is a strict object: a field that nobody knows is an issue, never ignored.
 // Rule 2: `.prefault` takes the written form of a default, so the table in docs shows what a person would write.
 
-import { z } from "zod";
+import * as z from "zod";
 import {
   type Address,
   DURATION_PATTERN,

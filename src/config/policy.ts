@@ -5,7 +5,7 @@
 //
 // What the fields mean is DESIGN §3, §5 and §6; where a default has a precedent, it is named beside it.
 
-import { z } from "zod";
+import * as z from "zod";
 import { nearestOf } from "../base/index.ts";
 import {
   checkExactlyOne,

@@ -4,7 +4,10 @@
 // workers. So no metric object is ever incremented: each is a name, a help text and a function that lists samples.
 // prom-client's registry takes anything that answers `get`, and adds the process's own metrics.
 
-import { collectDefaultMetrics, type Metric, Registry } from "prom-client";
+import type { Metric } from "prom-client";
+// Past its door, which loads its push gateway and cluster too, and with them Node's HTTP clients.
+import collectDefaultMetrics from "prom-client/lib/defaultMetrics.js";
+import Registry from "prom-client/lib/registry.js";
 
 /** The probe of event loop lag is a timer: prom-client's 10 ms would wake an idle sidecar 100 times a second. */
 const LAG_PRECISION_MS = 1_000;

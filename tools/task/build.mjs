@@ -25,10 +25,11 @@ function buildWasm(node) {
 }
 
 function buildTypeScript(node) {
-  const sources = ["src", "examples", "assembly/abi", "tsconfig.json", "tools/tsconfig.build.json", "package.json"];
-  const newest = newestOf(sources, /\.(ts|json|proto|yaml)$/);
+  const tools = ["tsconfig.json", "tools/tsconfig.build.json", "tools/bundle.mjs", "package.json"];
+  const newest = newestOf(["src", "examples", "assembly/abi", ...tools], /\.(ts|mjs|json|proto|yaml)$/);
   if (timeOf(JS_STAMP) >= newest) return;
   step("built TypeScript", node, ["node_modules/typescript/bin/tsc", "-p", "tools/tsconfig.build.json"]);
+  step("bundled", node, ["tools/bundle.mjs"]);
   // What the examples read beside their code: protocol files and meshes.
   for (const file of filesOf("examples")) if (/\.(proto|yaml)$/.test(file)) copyInto("build/js", file);
   writeFileSync(join(root, JS_STAMP), "");

@@ -3,11 +3,13 @@
 // The registry is a file in a temporary folder. Inbounds take whatever port is free, so the file can name them only
 // after the sidecars are up: servers first, then their sidecars, then mesh.yaml, then the outbound.
 
+import { existsSync } from "node:fs";
 import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { pillionError } from "../../base/index.ts";
 import { type Child, startChild } from "./children.ts";
 import { DEMO_SERVICES, type DemoInstance, formatMesh } from "./plan.ts";
 import { waitUntilReady } from "./ready.ts";
@@ -35,10 +37,14 @@ export interface DemoMeshOptions {
   readonly isKept: boolean;
 }
 
-/** Path of a file of this project, source or compiled as this file is. */
+/** Path of a file of this project, source or compiled as this file is; a bundle lies elsewhere, so it is looked for. */
 export function projectPath(pathWithoutEnding: string): string {
   const ending = import.meta.url.slice(import.meta.url.lastIndexOf("."));
-  return fileURLToPath(new URL(`../../../${pathWithoutEnding}${ending}`, import.meta.url));
+  for (let folder = new URL("./", import.meta.url); ; folder = new URL("../", folder)) {
+    const path = fileURLToPath(new URL(`${pathWithoutEnding}${ending}`, folder));
+    if (existsSync(path)) return path;
+    if (folder.pathname === "/") throw pillionError("PILLION_FILE_READ", { path, problem: "no such file" });
+  }
 }
 
 /** Starts everything; when something fails, ends what was started. */
