@@ -112,6 +112,29 @@ export const HEAD_TIMEOUT_MS = 10000;
 export const DOWNSTREAM_IDLE_TIMEOUT_MS = 3600000;
 /** An idle pooled HTTP/1.1 upstream connection: below Node's 5 s keep-alive, the shortest common default. */
 export const UPSTREAM_H1_IDLE_TIMEOUT_MS = 3000;
+/** The same where the server announced a longer one (`keep-alive: timeout=`): a promise is worth this much. */
+export const UPSTREAM_H1_IDLE_TIMEOUT_MAX_MS = 60000;
+/** A learned or announced idle time is shortened by a quarter, within these bounds: our FIN must get there first. */
+export const IDLE_MARGIN_MIN_MS = 50;
+export const IDLE_MARGIN_MAX_MS = 1000;
+/** A shorter idle time than this is no timeout but a server that goes away: nothing is learned from it. */
+export const IDLE_LEARNED_MIN_MS = 100;
+/** Two closes at about the same age teach; those of one restart come together, those of a timeout do not. */
+export const IDLE_EVIDENCE_APART_MS = 100;
+export const IDLE_EVIDENCE_TOGETHER_MS = 60000;
+/** An upstream HTTP/2 connection that owes an answer and says nothing is asked by PING (DESIGN §6). */
+export const PING_AFTER_MS = 10000;
+/** … and has this long to answer. */
+export const PING_TIMEOUT_MS = 3000;
+/**
+ * The second question of one silence, and every further one. gRPC servers count PINGs that come within 5 minutes of
+ * one another while they send nothing, and end the connection at the third (`too_many_pings`): two must do.
+ */
+export const PING_SECOND_MS = 60000;
+export const PING_FURTHER_MS = 310000;
+/** An instance that owes answers may be silent this long, and for so many times the service's p99 (DESIGN §6). */
+export const SILENCE_MIN_MS = 1000;
+export const SILENCE_P99_FACTOR = 10;
 /** An idle pooled HTTP/2 upstream connection. */
 export const UPSTREAM_H2_IDLE_TIMEOUT_MS = 300000;
 /** The same beside another one of its instance: a burst opened it, and the next burst may come soon. */

@@ -9,17 +9,8 @@
 import {
   EVENT_BLOCKED,
   EVENT_CREDIT,
-  EVENT_DATA,
-  EVENT_END,
   EVENT_FATAL,
-  EVENT_GOAWAY,
-  EVENT_HEAD,
-  EVENT_INFORMATIONAL,
   EVENT_NONE,
-  EVENT_READY,
-  EVENT_REFUSE,
-  EVENT_RESET,
-  EVENT_TRAILERS,
   H2_NO_ERROR,
   NONE,
   PROTOCOL_H1,
@@ -35,38 +26,16 @@ import {
 import { SOCKET_TIMEOUT } from "../abi/engine-records.ts";
 import { BACKLOG_BYTES_MAX, OUTPUT_CONTROL_BYTES_MAX, OUTPUT_LOW_BYTES } from "../abi/limits.ts";
 import { release } from "../core/pool.ts";
+import { handleRequestEvent, handleResponseEvent } from "./events.ts";
 import { closeAfterResponseH1, endH1, receiveH1, startH1 } from "./h1/index.ts";
 import { endH2, goawayH2, receiveH2, startH2, startTurnH2 } from "./h2/index.ts";
-import {
-  eventCode,
-  eventEnd,
-  eventFlags,
-  eventLen,
-  eventPtr,
-  eventStream,
-  inputEnd,
-  inputPtr,
-  now,
-  setInput,
-} from "./http/event.ts";
+import { eventStream, inputEnd, inputPtr, now, setInput } from "./http/event.ts";
 import { awaitHead, awaitRequest, isBetweenRequests } from "./proxy/downstream.ts";
 import { flushBlocked, flushStream } from "./proxy/flow.ts";
+import { noteServerClose } from "./proxy/keep-alive.ts";
+import { noteHeard } from "./proxy/liveness.ts";
 import { loseConnection, loseStreams, loseUnprocessed, serveConnection } from "./proxy/loss.ts";
-import {
-  receiveDownstreamEnd,
-  receiveDownstreamReset,
-  receiveRequest,
-  receiveRequestData,
-  receiveRequestEnd,
-  refuseRequest,
-} from "./proxy/request.ts";
-import {
-  receiveInformational,
-  receiveResponse,
-  receiveResponseData,
-  receiveResponseEnd,
-  receiveUpstreamReset,
-} from "./proxy/response.ts";
+import { receiveDownstreamEnd } from "./proxy/request.ts";
 import {
   CP_IS_READY,
   CP_PROGRESS,
@@ -86,6 +55,7 @@ import {
   C_ROLE,
   C_STREAM_COUNT,
   C_STREAMS,
+  CONNECTION_ABORT,
   CONNECTION_BACKLOG_FULL,
   CONNECTION_BLOCKED,
   CONNECTION_CLOSE_WANTED,
@@ -110,6 +80,7 @@ const PRI_: u32 = 0x20495250;
 export function receiveBytes(connection: u32, ptr: u32, length: u32): void {
   if (hasFlag(connection, CONNECTION_CLOSE_WANTED)) return; // lingering: read and forget
   store<u64>(connection, now, CP_PROGRESS);
+  if (load<u8>(connection, C_ROLE) == ROLE_UPSTREAM) noteHeard(connection);
   const isFresh = isBetweenRequests(connection);
   takeBytes(connection, ptr, length);
   if (isFresh && load<u32>(connection, C_STREAM_COUNT) == 0) awaitHead(connection);
@@ -158,6 +129,7 @@ export function receiveConnected(connection: u32): void {
 /** The socket is gone, or never came to be; the record is to be forgotten by the caller. */
 export function receiveClosed(connection: u32, failure: u32): void {
   if (load<u8>(connection, C_ROLE) == ROLE_UPSTREAM) {
+    if (!hasFlag(connection, CONNECTION_CLOSE_WANTED | CONNECTION_ABORT)) noteServerClose(connection);
     loseConnection(connection, failure == SOCKET_TIMEOUT ? REASON_CONNECT_TIMEOUT : REASON_CONNECT_FAILED);
   } else loseStreams(connection, REASON_UPSTREAM_RESET);
 }
@@ -301,63 +273,6 @@ function handleEvent(connection: u32, event: i32): void {
   else handleResponseEvent(connection, event);
 }
 
-function handleRequestEvent(event: i32): void {
-  switch (event) {
-    case EVENT_HEAD:
-      receiveRequest(eventStream, eventPtr, eventEnd);
-      break;
-    case EVENT_DATA:
-      receiveRequestData(eventStream, eventPtr, eventLen, eventEnd);
-      break;
-    case EVENT_TRAILERS:
-      receiveRequestEnd(eventStream, eventPtr);
-      break;
-    case EVENT_END:
-      receiveRequestEnd(eventStream, 0);
-      break;
-    case EVENT_RESET:
-      receiveDownstreamReset(eventStream);
-      break;
-    case EVENT_REFUSE:
-      refuseRequest(eventStream, eventPtr, eventCode);
-      break;
-    default: // READY, PONG, GOAWAY: nothing to do for a client's
-      break;
-  }
-}
-
-function handleResponseEvent(connection: u32, event: i32): void {
-  switch (event) {
-    case EVENT_HEAD:
-      receiveResponse(eventStream, eventPtr, eventEnd);
-      break;
-    case EVENT_INFORMATIONAL:
-      receiveInformational(eventStream, eventPtr);
-      break;
-    case EVENT_DATA:
-      receiveResponseData(eventStream, eventPtr, eventLen, eventEnd);
-      break;
-    case EVENT_TRAILERS:
-      receiveResponseEnd(eventStream, eventPtr);
-      break;
-    case EVENT_END:
-      receiveResponseEnd(eventStream, 0);
-      break;
-    case EVENT_RESET:
-      receiveUpstreamReset(eventStream, eventCode, eventFlags);
-      break;
-    case EVENT_GOAWAY:
-      drainConnection(connection);
-      break;
-    case EVENT_READY:
-      store<u8>(connection, 1, CP_IS_READY);
-      serveConnection(connection);
-      break;
-    default:
-      break;
-  }
-}
-
 /** The codec gave up: what it had to say is in the output. */
 function failConnection(connection: u32): void {
   setFlag(connection, CONNECTION_DRAINING);
@@ -395,6 +310,9 @@ function endInput(connection: u32): void {
     if (receiveDownstreamEnd(stream)) requestAbort(connection);
     return;
   }
-  if (load<u8>(connection, C_ROLE) == ROLE_UPSTREAM) drainConnection(connection);
+  if (load<u8>(connection, C_ROLE) == ROLE_UPSTREAM) {
+    noteServerClose(connection);
+    drainConnection(connection);
+  }
   requestClose(connection);
 }

@@ -16,6 +16,7 @@ import { exchangeCount as countExchanges, exchangeAt, STATE_FREE, X_STATE } from
 import { createLog, droppedEntries, setAccessLogOn } from "./proxy/log.ts";
 import { drainGone } from "./proxy/membership.ts";
 import { checkUpstream } from "./proxy/rest.ts";
+import { createSilence } from "./proxy/silence.ts";
 import { seedRandom } from "./random.ts";
 import { activateSnapshot, snapshotSpare } from "./route/index.ts";
 import { forgetConnection, hasMoreRecords, writeRecords } from "./sweep.ts";
@@ -43,6 +44,7 @@ export function start(worker: u32, seed: u32, nowUs: f64): void {
   createPool();
   createLog();
   createBudgets();
+  createSilence();
   startTimers(u64(nowUs));
   seedRandom(seed + worker * 0x9e3779b9);
 }

@@ -49,6 +49,11 @@ export function startTimers(nowUs: u64): void {
   currentTick = nowUs / SLOT_US;
 }
 
+/** Sees to it that a node fires at this time at the latest; who looks too early looks again. */
+export function armTimerBy(node: u32, deadlineUs: u64): void {
+  if (load<u32>(node, T_SLOT) == 0 || load<u64>(node, T_DEADLINE) > deadlineUs) armTimer(node, deadlineUs);
+}
+
 /** Arms a node, or moves it. */
 export function armTimer(node: u32, deadlineUs: u64): void {
   if (load<u32>(node, T_SLOT) != 0) {

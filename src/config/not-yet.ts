@@ -20,7 +20,6 @@ interface NotYetRow {
 const SERVICE_ROWS: readonly Omit<NotYetRow, "kind">[] = [
   { path: ["protocol"], isUnmet: (value) => value === "tcp", effect: "TCP services are not carried" },
   { path: ["balance", "zone"], isUnmet: (value) => value === "prefer", effect: "zones are not looked at" },
-  { path: ["timeout", "attempt"], isUnmet: isAuto, effect: "with auto, silent instances are not given up" },
   { path: ["hedge"], effect: "nothing is hedged" },
   { path: ["health"], effect: "no health check is made" },
   { path: ["rateLimit"], effect: "no rate is limited" },
@@ -29,7 +28,6 @@ const SERVICE_ROWS: readonly Omit<NotYetRow, "kind">[] = [
 const RULE_ROWS: readonly Omit<NotYetRow, "kind">[] = [
   { path: ["mirror"], effect: "nothing is mirrored" },
   { path: ["fault"], effect: "no fault is made" },
-  { path: ["timeout", "attempt"], isUnmet: isAuto, effect: "with auto, silent instances are not given up" },
   { path: ["limits"], effect: "all but pendingTimeout are the service's" },
   { path: ["hedge"], effect: "nothing is hedged" },
   { path: ["outlier"], effect: "instances are ejected as the service's document says" },
@@ -57,10 +55,6 @@ export function notYetIn(kind: DocumentKind, written: Written): Issue[] {
     }
   }
   return issues;
-}
-
-function isAuto(value: unknown): boolean {
-  return value === "auto";
 }
 
 interface Found {

@@ -19,6 +19,7 @@ import {
   NAME_EXPECT,
   NAME_HOP_LAST,
   NAME_HOST,
+  NAME_KEEP_ALIVE,
   NAME_OTHER,
   NAME_PSEUDO_LAST,
   NAME_TE,
@@ -78,6 +79,7 @@ const CONTENT_LENGTH_DIGITS_MAX: u32 = 16;
 const CHUNKED = <u32>memory.data<u8>([99, 104, 117, 110, 107, 101, 100]); // chunked
 const CONTINUE = <u32>memory.data<u8>([49, 48, 48, 45, 99, 111, 110, 116, 105, 110, 117, 101]); // 100-continue
 const TRAILERS = <u32>memory.data<u8>([116, 114, 97, 105, 108, 101, 114, 115]); // trailers
+const TIMEOUT = <u32>memory.data<u8>([116, 105, 109, 101, 111, 117, 116, 61]); // timeout=
 const H2C = <u32>memory.data<u8>([104, 50, 99]); // h2c
 // transfer_encoding and content_length: some servers read "_" as "-" (CGI does).
 const TRANSFER_UNDERSCORE = <u32>(
@@ -93,6 +95,9 @@ let isChunked: bool = false;
 let upgradeAt: u32 = 0;
 let upgradeLength: u32 = 0;
 
+/** Seconds of the `timeout` that a keep-alive field announced; 0 = none. */
+export let keepAliveSeconds: u32 = 0;
+
 /** BODY_* of the message judged last. */
 export let bodyKind: u32 = 0;
 
@@ -102,6 +107,7 @@ export function startFraming(): void {
   contentLength = -1;
   isChunked = false;
   upgradeAt = 0;
+  keepAliveSeconds = 0;
   startOptions();
 }
 
@@ -230,6 +236,16 @@ function keepsAlive(isOld: bool): bool {
   return !isOld || hasOption(OPTION_KEEP_ALIVE);
 }
 
+/** `timeout=5, max=1000` (RFC 2068 §19.7.1.1, as Apache, nginx and Node write it): 5; 0 = not said. */
+function announcedSeconds(value: u32, valueBytes: u32): u32 {
+  if (valueBytes < 9 || !equalIgnoringCase(value, TIMEOUT, 8)) return 0;
+  let seconds: u32 = 0;
+  for (let at: u32 = 8; at < min<u32>(valueBytes, 13) && isDigitByte(load<u8>(value + at)); at += 1) {
+    seconds = seconds * 10 + (u32(load<u8>(value + at)) - 48);
+  }
+  return min<u32>(seconds, 0xffff);
+}
+
 function takeHopField(head: u32, id: u32, value: u32, valueBytes: u32): u32 {
   switch (id) {
     case NAME_CONNECTION:
@@ -249,6 +265,9 @@ function takeHopField(head: u32, id: u32, value: u32, valueBytes: u32): u32 {
         upgradeAt = value;
         upgradeLength = valueBytes;
       }
+      return REASON_NONE;
+    case NAME_KEEP_ALIVE:
+      keepAliveSeconds = announcedSeconds(value, valueBytes);
       return REASON_NONE;
     case NAME_TE:
       if (takesTrailers(value, value + valueBytes)) setHeadFlag(head, HEAD_HAS_TE_TRAILERS);

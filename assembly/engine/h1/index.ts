@@ -6,7 +6,7 @@
 //             sendDataH1(stream, ptr, length, end)     sendTrailersH1(stream, head)  sendEndH1(stream)
 //             sendableH1(stream): u32                  creditH1(stream, bytes)       resetH1(stream, code)
 //   closing   isReusableH1(connection): bool           wantsCloseH1(connection): bool
-//             closeAfterResponseH1(connection)
+//             closeAfterResponseH1(connection)          keepAliveSecondsH1(connection): u32
 //   tunnel    becomeTunnelH1(stream): done by the codec after a 2xx to CONNECT and after 101
 //
 // Rule 1: a connection has one stream at a time. After the end of a request the codec says EVENT_BLOCKED to further
@@ -22,6 +22,7 @@ import {
   closeAfterResponseH1,
   creditH1,
   isReusableH1,
+  keepAliveSecondsH1,
   openH1,
   releaseStreamH1,
   resetH1,
@@ -39,6 +40,7 @@ export {
   creditH1,
   endH1,
   isReusableH1,
+  keepAliveSecondsH1,
   openH1,
   receiveH1,
   releaseStreamH1,

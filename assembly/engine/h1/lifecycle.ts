@@ -28,6 +28,7 @@ import {
   H_EXTENSION_BYTES,
   H_FIELD_BYTES,
   H_INFORMATIONAL,
+  H_KEEP_ALIVE,
   H_LEADING,
   H_STATE,
   H_STREAM,
@@ -103,6 +104,11 @@ export function finishReceiving(connection: u32, stream: u32, next: u32): void {
 export function isReusableH1(connection: u32): bool {
   if (load<u32>(connection, H_STREAM) != 0 || hasH1(connection, H1_CLOSE)) return false;
   return load<u8>(connection, H_STATE) == STATE_START;
+}
+
+/** Seconds for which the server said that it keeps this connection when idle; 0 = it did not say. */
+export function keepAliveSecondsH1(connection: u32): u32 {
+  return load<u16>(connection, H_KEEP_ALIVE);
 }
 
 /** Whether the connection ends with the message under way (or, without one, now). */

@@ -74,6 +74,7 @@ import {
   bodyKind,
   finishRequest,
   finishResponse,
+  keepAliveSeconds,
   startFraming,
 } from "./framing.ts";
 import { finishGather, GATHER_EXHAUSTED, GATHER_FULL, GATHER_MORE, gather } from "./gather.ts";
@@ -84,6 +85,7 @@ import {
   H_EXTENSION_BYTES,
   H_FIELD_BYTES,
   H_INFORMATIONAL,
+  H_KEEP_ALIVE,
   H_LEADING,
   H_REMAINING,
   H_STATE,
@@ -273,6 +275,7 @@ function finishResponseHead(connection: u32): i32 {
   const isConnect = hasStreamFlag(stream, STREAM_REQUEST_IS_CONNECT);
   const reason = finishResponse(SCRATCH_HEAD, isHead, isConnect, hasStreamFlag(stream, STREAM_UPGRADE));
   if (reason != REASON_NONE) return fail(connection, reason);
+  if (keepAliveSeconds != 0) store<u16>(connection, u16(keepAliveSeconds), H_KEEP_ALIVE);
   const status = u32(load<u16>(SCRATCH_HEAD, HEAD_STATUS));
   if (status < 200 && status != 101) {
     const seen = u32(load<u8>(connection, H_INFORMATIONAL)) + 1;

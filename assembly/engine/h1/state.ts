@@ -27,6 +27,7 @@ export const H_REMAINING: u32 = C_CODEC + 16; // u64 bytes left of the body or o
 export const H_LINE_BYTES: u32 = C_CODEC + 24; // bytes of the chunk-size line so far
 export const H_EXTENSION_BYTES: u32 = C_CODEC + 28; // chunk extensions of this message so far
 export const H_FIELD_BYTES: u32 = C_CODEC + 32; // fields of this message's heads so far, 1xx included
+export const H_KEEP_ALIVE: u32 = C_CODEC + 36; // u16 seconds that the server keeps an idle connection, 0 = not said
 
 export const STATE_START: u32 = 0;
 export const STATE_START_LF: u32 = 1; // a CR came before the request line

@@ -40,9 +40,8 @@ import { now } from "../http/event.ts";
 import { HEAD_IS_EXTENDED_CONNECT, HEAD_IS_UPGRADE, HEAD_KIND, hasHeadFlag } from "../http/head.ts";
 import { randomBelow } from "../random.ts";
 import { instanceAt } from "../route/index.ts";
-import { C_OUT_BYTES, connectionIndex } from "../tables/connections.ts";
+import { C_OUT_BYTES } from "../tables/connections.ts";
 import { S_EXCHANGE, STREAM_SENT_HEAD, setStreamFlag } from "../tables/streams.ts";
-import { connectionTimer, disarmTimer } from "../timers.ts";
 import { answer } from "./answer.ts";
 import { takeBudget } from "./budget.ts";
 import {
@@ -83,7 +82,9 @@ import {
   X_VERSION_UP,
   X_WAIT_UNTIL,
 } from "./exchange.ts";
+import { takeConnection } from "./keep-alive.ts";
 import { isH2, sendHead } from "./leg.ts";
+import { watchLiveness } from "./liveness.ts";
 import {
   recordAttempt,
   recordSkipped,
@@ -96,6 +97,7 @@ import {
 import { leaveInstance } from "./occupancy.ts";
 import { flushPipe, isKept, markPipeClosed, pipeIsComplete, rewindPipe } from "./pipe.ts";
 import { returnConnection } from "./rest.ts";
+import { watchSilence } from "./silence.ts";
 import { armExchange } from "./timeouts.ts";
 import { confirmTunnel } from "./tunnel.ts";
 import { isConvertible, isWebSocket, originalVersion, toExtendedConnect, toUpgrade, withoutKey } from "./upgrade.ts";
@@ -104,7 +106,6 @@ import {
   CP_IS_USED,
   CP_WRITTEN,
   closeSpare,
-  findConnection,
   hasConnections,
   needsConnect,
   openConnection,
@@ -158,7 +159,7 @@ function pickPresent(exchange: u32): i32 {
 
 function connectAndSend(exchange: u32, slot: u32): void {
   const kind = load<u8>(exchange, X_KIND);
-  const connection = findConnection(slot, exchange);
+  const connection = takeConnection(slot, exchange);
   if (connection != 0) {
     dispatch(exchange, connection);
     return;
@@ -190,6 +191,7 @@ export function overflow(exchange: u32, counter: u32): void {
 export function dispatch(exchange: u32, connection: u32): void {
   removePending(exchange);
   store<u64>(exchange, 0, X_WAIT_UNTIL);
+  watchSilence(exchange);
   const kind = load<u8>(exchange, X_KIND);
   const stream = kind == KIND_H2 ? openH2(connection) : openH1(connection);
   if (stream == 0) {
@@ -197,7 +199,7 @@ export function dispatch(exchange: u32, connection: u32): void {
     failAttempt(exchange, REASON_OVERFLOW, true, 0);
     return;
   }
-  disarmTimer(connectionTimer(connectionIndex(connection)));
+  if (kind == KIND_H2) watchLiveness(connection);
   store<u8>(connection, 1, CP_IS_USED);
   store<u32>(stream, exchange, S_EXCHANGE);
   store<u32>(exchange, stream, X_UP);

@@ -5,9 +5,10 @@ import { H2_CANCEL, REASON_IDLE_TIMEOUT, REASON_OVERFLOW, REASON_REQUEST_TIMEOUT
 import { now } from "../http/event.ts";
 import { answer } from "./answer.ts";
 import { beginAttempt, failAttempt } from "./attempt.ts";
-import { STATE_PENDING, STATE_WAITING, X_DEADLINE, X_DETAIL, X_STATE, X_WAIT_UNTIL } from "./exchange.ts";
+import { STATE_PENDING, STATE_SENT, STATE_WAITING, X_DEADLINE, X_DETAIL, X_STATE, X_WAIT_UNTIL } from "./exchange.ts";
 import { abandonUpstream } from "./finish.ts";
 import { OUTCOME_TIMEOUT, recordAttempt } from "./metrics.ts";
+import { checkSilence } from "./silence.ts";
 import { armExchange, attemptDeadline, idleDeadline } from "./timeouts.ts";
 
 /** The timer of an exchange fired. */
@@ -25,7 +26,7 @@ export function checkExchange(exchange: u32): void {
     else if (state == STATE_PENDING) {
       store<u32>(exchange, COUNTER_PENDING, X_DETAIL);
       failAttempt(exchange, REASON_OVERFLOW, true, OUTCOME_TIMEOUT);
-    }
+    } else if (state == STATE_SENT) checkSilence(exchange);
     return;
   }
   const attempt = attemptDeadline(exchange);

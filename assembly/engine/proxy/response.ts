@@ -51,6 +51,7 @@ import {
   X_STATUS,
   X_UP,
   X_UPSTREAM_US,
+  X_WAIT_UNTIL,
 } from "./exchange.ts";
 import { abandonUpstream, settle } from "./finish.ts";
 import { isH2, sendHead, sendInformational } from "./leg.ts";
@@ -64,6 +65,7 @@ import {
 } from "./metrics.ts";
 import { leaveInstance } from "./occupancy.ts";
 import { dropKept, markPipeClosed, pipeData, pipeEnd } from "./pipe.ts";
+import { noteAnswered } from "./silence.ts";
 import { armExchange } from "./timeouts.ts";
 import { openTunnel } from "./tunnel.ts";
 import { isAccepted } from "./upgrade.ts";
@@ -90,7 +92,10 @@ export function receiveResponse(stream: u32, head: u32, end: bool): void {
   }
   store<u8>(exchange, STATE_ANSWERED, X_STATE);
   store<u16>(exchange, u16(status), X_STATUS);
-  store<u32>(exchange, u32(now - load<u64>(exchange, X_ATTEMPT_STARTED)), X_UPSTREAM_US);
+  const us = u32(now - load<u64>(exchange, X_ATTEMPT_STARTED));
+  store<u32>(exchange, us, X_UPSTREAM_US);
+  store<u64>(exchange, 0, X_WAIT_UNTIL);
+  noteAnswered(exchange, us);
   recordAttempt(exchange, OUTCOME_ANSWERED);
   dropKept(exchange + X_REQUEST);
   if (load<u32>(exchange, X_EDITS) != 0) editResponse(head, load<u32>(exchange, X_EDITS));

@@ -4,12 +4,7 @@
 // a burst has opened several to one instance, all but one close soon after it.
 
 import { H2_NO_ERROR } from "../../abi/engine-codes.ts";
-import {
-  UPSTREAM_H1_IDLE_TIMEOUT_MS,
-  UPSTREAM_H2_IDLE_TIMEOUT_MS,
-  UPSTREAM_H2_SPARE_TIMEOUT_MS,
-  WRITE_STALL_TIMEOUT_MS,
-} from "../../abi/limits.ts";
+import { UPSTREAM_H2_IDLE_TIMEOUT_MS, UPSTREAM_H2_SPARE_TIMEOUT_MS, WRITE_STALL_TIMEOUT_MS } from "../../abi/limits.ts";
 import { isReusableH1 } from "../h1/index.ts";
 import { goawayH2 } from "../h2/index.ts";
 import { now } from "../http/event.ts";
@@ -24,8 +19,10 @@ import {
   hasFlag,
 } from "../tables/connections.ts";
 import { markReady, requestAbort, requestClose } from "../tables/control.ts";
-import { armTimer, connectionTimer } from "../timers.ts";
+import { armTimer, armTimerBy, connectionTimer } from "../timers.ts";
 import { KIND_H2 } from "./exchange.ts";
+import { idleTimeoutMs } from "./keep-alive.ts";
+import { checkLiveness } from "./liveness.ts";
 import {
   addIdle,
   CP_KIND,
@@ -46,7 +43,6 @@ export function returnConnection(connection: u32): void {
     if (load<u32>(connection, C_STREAM_COUNT) == 0) requestClose(connection);
     return;
   }
-  const timer = connectionTimer(connectionIndex(connection));
   const slot = load<u32>(connection, C_INSTANCE);
   if (firstPending(slot, kind) != 0) markReady(connection);
   else if (load<u32>(connection, C_STREAM_COUNT) == 0 && firstWaiting(slot) != 0 && !hasOther(slot, kind)) {
@@ -62,14 +58,17 @@ export function returnConnection(connection: u32): void {
     return;
   }
   addIdle(connection);
-  armTimer(timer, now + u64(UPSTREAM_H1_IDLE_TIMEOUT_MS) * 1000);
+  armTimerBy(connectionTimer(connectionIndex(connection)), now + u64(idleTimeoutMs(connection)) * 1000);
 }
 
 /** An HTTP/2 connection that carries nothing, be it that those it was opened for have gone, is closed in the end. */
 export function restH2(connection: u32): void {
   if (load<u32>(connection, C_STREAM_COUNT) != 0) return;
-  const timeoutMs = isSpare(connection) ? UPSTREAM_H2_SPARE_TIMEOUT_MS : UPSTREAM_H2_IDLE_TIMEOUT_MS;
-  armTimer(connectionTimer(connectionIndex(connection)), now + u64(timeoutMs) * 1000);
+  armTimerBy(connectionTimer(connectionIndex(connection)), now + u64(restTimeoutMs(connection)) * 1000);
+}
+
+function restTimeoutMs(connection: u32): u32 {
+  return isSpare(connection) ? UPSTREAM_H2_SPARE_TIMEOUT_MS : UPSTREAM_H2_IDLE_TIMEOUT_MS;
 }
 
 /** Whether the instance has another HTTP/2 connection that takes exchanges. */
@@ -92,7 +91,7 @@ function hasOther(slot: u32, kind: u8): bool {
   return false;
 }
 
-/** The timer of an upstream connection fired: it has been idle for long enough. */
+/** The timer of an upstream connection fired: closes it if it has been idle for long enough, else looks again. */
 export function checkUpstream(connection: u32): void {
   if (hasFlag(connection, CONNECTION_CLOSE_WANTED)) {
     const until = load<u64>(connection, CP_PROGRESS) + u64(WRITE_STALL_TIMEOUT_MS) * 1000;
@@ -100,15 +99,19 @@ export function checkUpstream(connection: u32): void {
     else armTimer(connectionTimer(connectionIndex(connection)), until);
     return;
   }
-  if (hasFlag(connection, CONNECTION_CONNECTING) || load<u32>(connection, C_STREAM_COUNT) != 0) return;
-  if (load<u8>(connection, CP_KIND) == KIND_H2) {
-    // It was a spare when it came to rest, and is the last one now.
-    const keptUntil = load<u64>(connection, CP_PROGRESS) + u64(UPSTREAM_H2_IDLE_TIMEOUT_MS) * 1000;
-    if (now < keptUntil && !isSpare(connection)) {
-      armTimer(connectionTimer(connectionIndex(connection)), keptUntil);
-      return;
-    }
-    goawayH2(connection, H2_NO_ERROR, true);
+  if (hasFlag(connection, CONNECTION_CONNECTING)) return;
+  const isH2 = load<u8>(connection, CP_KIND) == KIND_H2;
+  if (load<u32>(connection, C_STREAM_COUNT) != 0) {
+    if (isH2) checkLiveness(connection);
+    return;
   }
+  // The timer may have been set for an earlier rest of it, and it may have been a spare then and be the last one now.
+  const timeoutMs = isH2 ? restTimeoutMs(connection) : idleTimeoutMs(connection);
+  const keptUntil = load<u64>(connection, CP_PROGRESS) + u64(timeoutMs) * 1000;
+  if (now < keptUntil) {
+    armTimer(connectionTimer(connectionIndex(connection)), keptUntil);
+    return;
+  }
+  if (isH2) goawayH2(connection, H2_NO_ERROR, true);
   drainConnection(connection);
 }

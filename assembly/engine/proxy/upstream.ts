@@ -28,13 +28,11 @@ import {
   CONNECTION_CONNECTING,
   CONNECTION_DRAINING,
   clearFlag,
-  connectionIndex,
   createConnection,
   hasFlag,
   setFlag,
 } from "../tables/connections.ts";
 import { requestClose } from "../tables/control.ts";
-import { connectionTimer, disarmTimer } from "../timers.ts";
 import {
   clearX,
   EXCHANGE_IS_PENDING,
@@ -61,6 +59,10 @@ const U_CONNECTING_ONE: u32 = 24; // HTTP/1.1 and raw
 const U_GENERATION: u32 = 28; // of the instance that these connections lead to
 const U_PENDING_H2: u32 = 32; // how many wait for an HTTP/2 connection
 const U_REFUSES_H2: u32 = 36; // generation + 1 of an instance that answered the HTTP/2 preface with something else
+export const U_HEARD: u32 = 40; // u64 µs of the last byte that the instance sent on any connection
+export const U_IDLE_LEARNED: u32 = 48; // ms that an idle connection may live (keep-alive.ts), 0 = not known
+export const U_IDLE_EVIDENCE: u32 = 52; // ms: age of the idle connection that the instance closed last
+export const U_IDLE_EVIDENCE_AT: u32 = 56; // ms: when that was
 
 export const CP_POOL_PREVIOUS: u32 = C_PROXY + 12;
 export const CP_POOL_NEXT: u32 = C_PROXY + 16;
@@ -71,6 +73,9 @@ const CP_IS_IDLE: u32 = C_PROXY + 29; // u8
 export const CP_IS_USED: u32 = C_PROXY + 30; // u8: has carried an exchange before
 export const CP_IS_READY: u32 = C_PROXY + 31; // u8: the peer's first SETTINGS arrived (HTTP/2)
 export const CP_SERVICE: u32 = C_PROXY + 32; // service whose connection limit counts it
+export const CP_PINGS: u32 = C_PROXY + 36; // u8 questions asked since the peer said anything else (liveness.ts)
+export const CP_HEARD: u32 = C_PROXY + 40; // u32 ms of the last byte read
+export const CP_PINGED: u32 = C_PROXY + 44; // u32 ms: when the question under way was asked, 0 = none is
 export const CP_WRITTEN: u32 = C_PROXY + 48; // u64 bytes that the kernel took
 export const CP_PROGRESS: u32 = C_PROXY + 56; // u64 µs of the last byte read or written
 
@@ -95,9 +100,7 @@ export function findConnection(slot: u32, exchange: u32): u32 {
     return 0;
   }
   const idle = load<u32>(pool, U_IDLE);
-  if (idle == 0 || load<u8>(idle, CP_KIND) != kind) return 0;
-  removeIdle(pool, idle);
-  return idle;
+  return idle != 0 && load<u8>(idle, CP_KIND) == kind ? idle : 0;
 }
 
 /** Whether an open HTTP/2 connection can take an exchange: an Upgrade needs to know that the peer knows RFC 8441. */
@@ -160,7 +163,9 @@ export function openConnection(slot: u32, exchange: u32): bool {
   store<u64>(connection, now, CP_PROGRESS);
   setFlag(connection, CONNECTION_CONNECTING);
   const pool = poolOf(slot);
-  store<u32>(pool, load<u32>(instanceAt(slot), INSTANCE_GENERATION), U_GENERATION);
+  const generation = load<u32>(instanceAt(slot), INSTANCE_GENERATION);
+  if (load<u32>(pool, U_GENERATION) != generation) store<u32>(pool, 0, U_IDLE_LEARNED);
+  store<u32>(pool, generation, U_GENERATION);
   const next = load<u32>(pool, U_ALL);
   store<u32>(connection, next, CP_POOL_NEXT);
   if (next != 0) store<u32>(next, connection, CP_POOL_PREVIOUS);
@@ -346,5 +351,4 @@ function removeIdle(pool: u32, connection: u32): void {
   if (previous != 0) store<u32>(previous, next, CP_IDLE_NEXT);
   else store<u32>(pool, next, U_IDLE);
   if (next != 0) store<u32>(next, previous, CP_IDLE_PREVIOUS);
-  disarmTimer(connectionTimer(connectionIndex(connection)));
 }

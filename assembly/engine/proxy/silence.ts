@@ -1,0 +1,107 @@
+// Instances that owe answers and say nothing (DESIGN §6, "Silence"; `timeout.attempt: auto`).
+//
+// Accepted, read, never answered: no socket error tells. An instance is silent when a whole request has been with it for
+// max(1 s, 10 × the service's p99), not one byte came from it meanwhile on any connection of this worker, and another
+// instance of the service has answered since. Then it is set aside for all threads, and the request goes elsewhere if
+// that is safe (an idempotent one, within the budget); one that is not safe waits on: nobody can know what became of it.
+
+import { H2_CANCEL } from "../../abi/engine-codes.ts";
+import { SILENCE_MIN_MS, SILENCE_P99_FACTOR } from "../../abi/limits.ts";
+import { POLICY_ATTEMPT_TIMEOUT, POLICY_AUTO, POLICY_SERVICE } from "../../abi/policy.ts";
+import { allocate } from "../../core/pool.ts";
+import { markSilent } from "../balancer.ts";
+import { now } from "../http/event.ts";
+import { canRetry, retry } from "./attempt.ts";
+import {
+  EXCHANGE_IS_TUNNEL,
+  EXCHANGE_REQUEST_ENDED,
+  hasX,
+  X_ATTEMPT_STARTED,
+  X_INSTANCE,
+  X_POLICY,
+  X_REQUEST_ENDED,
+  X_WAIT_UNTIL,
+} from "./exchange.ts";
+import { abandonUpstream } from "./finish.ts";
+import { OUTCOME_TIMEOUT, recordAttempt } from "./metrics.ts";
+import { leaveInstance } from "./occupancy.ts";
+import { armExchange } from "./timeouts.ts";
+import { poolOf, U_HEARD } from "./upstream.ts";
+
+const SERVICES_MAX: u32 = 2048;
+const RECORD_BYTES: u32 = 32;
+const R_LAST_US: u32 = 0; // u64: when an instance answered last
+const R_OTHER_US: u32 = 8; // u64: … and when another one than that
+const R_LAST: u32 = 16; // slot + 1
+const R_P99: u32 = 20; // u32 µs to the head of the response, estimated
+/** One answer in a hundred moves the estimate up by an eighth, the others down by as much in all. */
+const P99_UP: u32 = 8;
+const P99_DOWN: u32 = 8 * 99;
+
+// Per-instance state of this worker.
+let records: u32 = 0;
+
+/** Takes the table's memory; called once at start. */
+export function createSilence(): void {
+  records = allocate(SERVICES_MAX * RECORD_BYTES);
+  memory.fill(records, 0, SERVICES_MAX * RECORD_BYTES);
+}
+
+/** An instance answered `us` after it was asked. */
+export function noteAnswered(exchange: u32, us: u32): void {
+  const record = recordOf(exchange);
+  const instance = load<u32>(exchange, X_INSTANCE) + 1;
+  if (load<u32>(record, R_LAST) != instance) {
+    store<u64>(record, load<u64>(record, R_LAST_US), R_OTHER_US);
+    store<u32>(record, instance, R_LAST);
+  }
+  store<u64>(record, now, R_LAST_US);
+  const estimate = load<u32>(record, R_P99);
+  if (us > estimate) store<u32>(record, estimate == 0 ? us : estimate + estimate / P99_UP + 1, R_P99);
+  else store<u32>(record, estimate - estimate / P99_DOWN, R_P99);
+}
+
+/** The request is with its instance: says when to look whether that is silent. */
+export function watchSilence(exchange: u32): void {
+  if (load<u32>(exchange + X_POLICY, POLICY_ATTEMPT_TIMEOUT) != <u32>POLICY_AUTO) return;
+  store<u64>(exchange, now + patienceUs(exchange), X_WAIT_UNTIL);
+}
+
+/** The time has come to look: sets the instance aside, and takes the request elsewhere, or looks again later. */
+export function checkSilence(exchange: u32): void {
+  const isOwed = hasX(exchange, EXCHANGE_REQUEST_ENDED) && !hasX(exchange, EXCHANGE_IS_TUNNEL);
+  const since = max(load<u64>(exchange, X_ATTEMPT_STARTED), load<u64>(exchange, X_REQUEST_ENDED));
+  const patience = patienceUs(exchange);
+  const slot = load<u32>(exchange, X_INSTANCE);
+  const isSilent = isOwed && load<u64>(poolOf(slot), U_HEARD) <= since && hasOtherAnswered(exchange, since);
+  if (!isSilent || now - since < patience) {
+    store<u64>(exchange, isSilent ? since + patience : now + patience, X_WAIT_UNTIL);
+    armExchange(exchange);
+    return;
+  }
+  markSilent(slot);
+  store<u64>(exchange, 0, X_WAIT_UNTIL);
+  if (!canRetry(exchange, false)) {
+    armExchange(exchange);
+    return;
+  }
+  recordAttempt(exchange, OUTCOME_TIMEOUT);
+  leaveInstance(exchange, true);
+  abandonUpstream(exchange, H2_CANCEL);
+  retry(exchange, false);
+}
+
+function hasOtherAnswered(exchange: u32, since: u64): bool {
+  const record = recordOf(exchange);
+  const isLast = load<u32>(record, R_LAST) == load<u32>(exchange, X_INSTANCE) + 1;
+  return (isLast ? load<u64>(record, R_OTHER_US) : load<u64>(record, R_LAST_US)) >= since;
+}
+
+function patienceUs(exchange: u32): u64 {
+  const p99 = u64(load<u32>(recordOf(exchange), R_P99));
+  return max(u64(SILENCE_MIN_MS) * 1000, p99 * SILENCE_P99_FACTOR);
+}
+
+function recordOf(exchange: u32): u32 {
+  return records + (load<u32>(exchange + X_POLICY, POLICY_SERVICE) & (SERVICES_MAX - 1)) * RECORD_BYTES;
+}
