@@ -30,7 +30,7 @@ export const SERVICE_SKIPPED_CELLS = 280;
 export const SERVICE_SPARE_CELLS = 296;
 export const SERVICE_CELLS = 320;
 
-/** Services with a block of their own; past this cap a service shares the block `other` (DESIGN §5). */
+/** Services with a block of their own; past this cap, less three, a service shares the block `other` (DESIGN §5). */
 export const METRIC_SERVICES_MAX = 512;
 export const METRIC_CELLS = PROCESS_CELLS + METRIC_SERVICES_MAX * SERVICE_CELLS;
 
@@ -50,5 +50,8 @@ export const INSTANCE_BUCKETS_PER_OCTAVE = 4;
 /** log2 of the first bucket's lower bound in µs. */
 export const INSTANCE_BUCKET_FIRST_LOG2 = 3;
 
-/** The last block counts what reached no service: `no-route`, `bad-request`, `not-ready` and the like. */
-export const UNROUTED_METRICS = METRIC_CELLS - SERVICE_CELLS;
+/** The last block is shared by the services beyond the cap. */
+export const OTHER_METRICS = METRIC_CELLS - SERVICE_CELLS;
+/** The two before it count what reached no service: `no-route`, `bad-request`, `not-ready` and the like. */
+export const UNROUTED_OUTBOUND_METRICS = OTHER_METRICS - SERVICE_CELLS;
+export const UNROUTED_INBOUND_METRICS = UNROUTED_OUTBOUND_METRICS - SERVICE_CELLS;

@@ -18,7 +18,7 @@ import {
   planChanges,
 } from "./changes.ts";
 import { printFile } from "./check.ts";
-import { readText } from "./input.ts";
+import { collectFile, readText } from "./input.ts";
 import { addRegistryOptions, type OpenRegistry, openRegistry, type RegistryOptions } from "./registry.ts";
 import { createOutputOption, type OutputFormat, processTerminal, type Terminal, writeJson } from "./terminal.ts";
 
@@ -103,11 +103,6 @@ function servicesOf(stored: readonly StoredDocument[]): Set<string> {
   return new Set(
     stored.flatMap(({ id }) => (id.kind === "service" ? [id.name] : id.kind === "instance" ? [id.service] : [])),
   );
-}
-
-/** `-f` may be given several times. */
-function collectFile(fileName: string, before: readonly string[] | undefined): readonly string[] {
-  return [...(before ?? []), fileName];
 }
 
 /** Adds `apply` and `diff`. */

@@ -6,7 +6,7 @@
 import type { Command } from "commander";
 import { formatIssue, type LocatedIssue, type MeshFile, parseMeshFile } from "../config/index.ts";
 import { checkRegex } from "../snapshot/index.ts";
-import { readText } from "./input.ts";
+import { collectFile, readText } from "./input.ts";
 import { createOutputOption, type OutputFormat, paint, processTerminal, type Terminal, writeJson } from "./terminal.ts";
 
 export interface CheckOptions {
@@ -70,9 +70,11 @@ export function registerCheck(program: Command): void {
   program
     .command("check")
     .description("report every problem of mesh files, without writing anything")
-    .argument("[files...]", "mesh files; - reads stdin", ["mesh.yaml"])
+    .argument("[files...]", "mesh files; - reads stdin; mesh.yaml when none is named")
+    .option("-f, --file <file>", "a mesh file, as apply names it; repeatable", collectFile)
     .addOption(createOutputOption())
-    .action(async (files: string[], options: CheckOptions) => {
-      process.exitCode = await checkFiles(processTerminal, files, options);
+    .action(async (files: string[], options: CheckOptions & { readonly file?: readonly string[] }) => {
+      const named = [...files, ...(options.file ?? [])];
+      process.exitCode = await checkFiles(processTerminal, named.length > 0 ? named : ["mesh.yaml"], options);
     });
 }

@@ -8,7 +8,7 @@ import { pillionError } from "../base/index.ts";
 import { type DocumentId, formatId, parseMeshFile } from "../config/index.ts";
 import { formatCount, printFile } from "./check.ts";
 import { readText } from "./input.ts";
-import { parseDocumentName, parseKind } from "./naming.ts";
+import { parseDocumentName, parseKind, splitKind } from "./naming.ts";
 import { addRegistryOptions, type OpenRegistry, openRegistry, type RegistryOptions } from "./registry.ts";
 import { createOutputOption, type OutputFormat, processTerminal, type Terminal, writeJson } from "./terminal.ts";
 
@@ -51,6 +51,13 @@ export async function deleteDocuments(
 function parseNames(kind: string | undefined, names: readonly string[]): DocumentId[] {
   if (kind === undefined)
     throw pillionError("PILLION_USAGE", { problem: "name what to delete: delete service users, or -f file" });
+  // As kubectl: with one slash all have one, `delete service/web route/api`.
+  if (kind.includes("/")) {
+    return [kind, ...names].map((text) => {
+      const { kind: each, name } = splitKind(text);
+      return parseDocumentName(each, name ?? "");
+    });
+  }
   const parsed = parseKind(kind);
   if (parsed === "mesh") return [parseDocumentName(parsed, names[0])];
   if (names.length === 0) throw pillionError("PILLION_USAGE", { problem: `name the ${parsed} to delete` });
@@ -68,8 +75,8 @@ async function readIds(terminal: Terminal, fileName: string): Promise<DocumentId
 export function registerDelete(program: Command): void {
   const command = program
     .command("delete")
-    .description("delete documents: delete route api, delete instance users/a users/b")
-    .argument("[kind]", "mesh, service, instance, route or access")
+    .description("delete documents: delete route api, delete instance users/a users/b, delete service/users")
+    .argument("[kind]", "mesh, service, instance, route or access; or kind/name")
     .argument("[names...]", "names; for an instance service/id")
     .option("-f, --file <file>", "delete every document that this mesh file holds")
     .option("--ignore-missing", "what is not there is as good as deleted")

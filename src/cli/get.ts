@@ -2,9 +2,11 @@
 
 import { type Command, Option } from "commander";
 import { stringify } from "yaml";
+import { pillionError } from "../base/index.ts";
 import { type DocumentKind, formatId, isSection } from "../config/index.ts";
-import type { StoredDocument } from "../discovery/index.ts";
-import { parseDocumentName, parseKind } from "./naming.ts";
+import { ABSENT, type StoredDocument } from "../discovery/index.ts";
+import { formatCount } from "./check.ts";
+import { parseDocumentName, splitKind } from "./naming.ts";
 import { addRegistryOptions, type OpenRegistry, openRegistry, type RegistryOptions } from "./registry.ts";
 import { formatTable, paint, processTerminal, type Terminal, writeJson } from "./terminal.ts";
 
@@ -25,13 +27,22 @@ const VALUE_COLUMNS = 100;
 export async function printDocuments(
   terminal: Terminal,
   { registry, name: registryName }: OpenRegistry,
-  { kind, name }: GetArguments,
+  asked: GetArguments,
   { output }: GetOptions,
 ): Promise<number> {
-  const found = await findDocuments(registry, kind === undefined ? undefined : parseKind(kind), name);
+  const { kind, name } = parseArguments(asked);
+  const found = await findDocuments(registry, kind, name);
   if (name !== undefined && found.length === 0) {
-    terminal.writeError(`${kind} ${name} is not in ${registryName}\n`);
-    return 1;
+    const instances = kind === "service" ? await findDocuments(registry, "instance", name) : [];
+    if (instances.length === 0) {
+      terminal.writeError(`${kind} ${name} is not in ${registryName}\n`);
+      return 1;
+    }
+    terminal.writeError(
+      `service ${name} has no document of its own; it is what the mesh's defaults say, with ` +
+        `${formatCount(instances.length, "instance")} (get instances ${name})\n`,
+    );
+    found.push({ id: { kind: "service", name }, value: {}, revision: ABSENT, isLeased: false });
   }
   if (output === "json") writeJson(terminal, found.map(describeDocument));
   else if (output === "yaml") terminal.write(stringify(toMeshFile(found)));
@@ -39,12 +50,23 @@ export async function printDocuments(
   return 0;
 }
 
+/** `get service web`, `get service/web`, `get services`. */
+function parseArguments({ kind: text, name }: GetArguments): {
+  readonly kind: DocumentKind | undefined;
+  readonly name: string | undefined;
+} {
+  if (text === undefined) return { kind: undefined, name: undefined };
+  const { kind, name: behindSlash } = splitKind(text);
+  if (name === undefined || behindSlash === undefined) return { kind, name: name ?? behindSlash };
+  throw pillionError("PILLION_USAGE", { problem: `${text} ${name}: write ${kind} ${behindSlash}, one at a time` });
+}
+
 async function findDocuments(
   registry: OpenRegistry["registry"],
   kind: DocumentKind | undefined,
   name: string | undefined,
-): Promise<readonly StoredDocument[]> {
-  if (kind === undefined || name === undefined) return registry.list(kind);
+): Promise<StoredDocument[]> {
+  if (kind === undefined || name === undefined) return [...(await registry.list(kind))];
   // `get instances users`: all instances of one service.
   if (kind === "instance" && !name.includes("/")) {
     return (await registry.list(kind)).filter(({ id }) => id.kind === "instance" && id.service === name);
@@ -99,8 +121,8 @@ function toMeshFile(documents: readonly StoredDocument[]): Record<string, unknow
 export function registerGet(program: Command): void {
   const command = program
     .command("get")
-    .description("read documents: get services, get route api, get instances users")
-    .argument("[kind]", "mesh, service, instance, route or access")
+    .description("read documents: get services, get route api, get instances users, get service/users")
+    .argument("[kind]", "mesh, service, instance, route or access; or kind/name")
     .argument("[name]", "a name; for an instance service/id, or a service for all of its instances")
     .addOption(
       new Option("-o, --output <format>", "text for people, json for machines, yaml for apply")

@@ -12,3 +12,8 @@ export async function readText(fileName: string): Promise<string> {
     throw pillionError("PILLION_FILE_READ", { path: fileName, problem: messageOf(error) }, error);
   }
 }
+
+/** For an option that may be given several times. */
+export function collectFile(fileName: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), fileName];
+}

@@ -65,7 +65,7 @@ export interface WorkerReport {
   readonly glitches: readonly number[];
   readonly poolUsedBytes: number;
   readonly poolBytes: number;
-  /** Log entries that were dropped because the main thread did not keep up. */
+  /** Log entries that were dropped because the main thread did not keep up, or a turn had too many. */
   readonly logDrops: number;
   /** accept(2) failures, and sockets refused because the engine's table was full. */
   readonly acceptFailures: number;

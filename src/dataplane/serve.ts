@@ -170,7 +170,7 @@ class Service {
       glitches: Array.from({ length: GLITCHES_COUNT }, (_, kind) => engine.glitchCount(kind)),
       poolUsedBytes: engine.poolUsed(),
       poolBytes: engine.poolSize(),
-      logDrops: this.#logs.drops,
+      logDrops: this.#logs.drops + engine.logDropped(),
       acceptFailures: this.#acceptFailures,
     };
   }

@@ -41,8 +41,8 @@ export type RegistryEvent =
   /** Something new was refused; the last good stays. Each event is one for `pillion_config_rejected_total`. */
   | { readonly kind: "rejected"; readonly issues: readonly RegistryIssue[] }
   | { readonly kind: "connected" }
-  /** We cannot see the registry; `problem` says why, and the next try is `retryMs` away. */
-  | { readonly kind: "disconnected"; readonly problem: string; readonly retryMs: number }
+  /** We cannot see the registry; `problem` says why, the next try is `retryMs` away (a file: it is watched). */
+  | { readonly kind: "disconnected"; readonly problem: string; readonly retryMs?: number }
   | {
       readonly kind: "registration";
       readonly service: string;

@@ -6,13 +6,15 @@
 import { STATE_EJECTED } from "../../assembly/abi/balancer-codes.ts";
 import { GLITCHES_COUNT, REASON_NONE } from "../../assembly/abi/engine-codes.ts";
 import {
+  OTHER_METRICS,
   SERVICE_LATENCY_CELLS,
   SERVICE_OUTCOME_CELLS,
   SERVICE_REASON_CELLS,
   SERVICE_SKIPPED_CELLS,
   SERVICE_STATUS_CELLS,
   STATUS_CLASS_CELLS,
-  UNROUTED_METRICS,
+  UNROUTED_INBOUND_METRICS,
+  UNROUTED_OUTBOUND_METRICS,
 } from "../../assembly/abi/metrics.ts";
 import type { CompiledSnapshot } from "../snapshot/index.ts";
 import {
@@ -90,12 +92,17 @@ function serviceSources({ balancer, snapshot }: MetricInputs): Source[] {
   ];
 }
 
-/** The cells' owners. The last block belongs to services beyond the cap and to what reached no service: `other`. */
+/** The cells' owners. What reached no service is `other` in its direction, services beyond the cap in none. */
 function blocksOf(snapshot: CompiledSnapshot | undefined): Block[] {
   const own = (snapshot?.services ?? [])
-    .filter(({ metrics }) => metrics !== UNROUTED_METRICS)
+    .filter(({ metrics }) => metrics !== OTHER_METRICS)
     .map(({ name, direction, metrics }) => ({ direction, service: name, base: metrics }));
-  return [...own, { direction: "other", service: "other", base: UNROUTED_METRICS }];
+  return [
+    ...own,
+    { direction: "outbound", service: "other", base: UNROUTED_OUTBOUND_METRICS },
+    { direction: "inbound", service: "other", base: UNROUTED_INBOUND_METRICS },
+    { direction: "other", service: "other", base: OTHER_METRICS },
+  ];
 }
 
 /** A status cell counts own answers too; they are told apart by their reason, which fixes the status. */
@@ -225,9 +232,14 @@ function ownSources({ supervisor, registry, logDrops }: MetricInputs): Source[] 
       "Connections that could not be taken.",
       () => supervisor.acceptFailures,
     ),
-    single("counter", "pillion_log_dropped_total", "Log entries dropped because nobody took them.", () => {
-      return supervisor.logDrops + logDrops();
-    }),
+    single(
+      "counter",
+      "pillion_log_dropped_total",
+      "Log entries dropped: nobody took them, or a turn had no room for them.",
+      () => {
+        return supervisor.logDrops + logDrops();
+      },
+    ),
     single("gauge", "pillion_memory_used_bytes", "Bytes of the workers' pools in use.", () =>
       supervisor.reports.reduce((sum, { poolUsedBytes }) => sum + poolUsedBytes, 0),
     ),

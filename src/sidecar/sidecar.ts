@@ -299,7 +299,10 @@ export class Sidecar implements AdminView {
         return;
       case "disconnected":
         this.#registryProblem = event.problem;
-        this.#log.warn({ retryMs: Math.round(event.retryMs) }, `the registry is not seen: ${event.problem}`);
+        this.#log.warn(
+          event.retryMs === undefined ? {} : { retryMs: Math.round(event.retryMs) },
+          `the registry is not seen: ${event.problem}`,
+        );
         return;
       case "registration": {
         const { service, id, state, problem } = event;

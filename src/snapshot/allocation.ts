@@ -12,7 +12,7 @@
 // The state of the main thread's one compiler; workers know only its results.
 
 import { SERVICES_MAX, SETS_MAX } from "../../assembly/abi/balancer-table.ts";
-import { METRIC_SERVICES_MAX, PROCESS_CELLS, SERVICE_CELLS } from "../../assembly/abi/metrics.ts";
+import { OTHER_METRICS, PROCESS_CELLS, SERVICE_CELLS, UNROUTED_INBOUND_METRICS } from "../../assembly/abi/metrics.ts";
 import { assert } from "../base/index.ts";
 import type { Slot } from "../wasm/index.ts";
 import type { CompiledInstance } from "./compiled.ts";
@@ -168,5 +168,6 @@ export class Allocation {
 /** First metric cell of a service; past the cap, services share the last block (`other`). */
 export function metricsOf(service: number): number {
   assert(service >= 0, "a service has an index");
-  return PROCESS_CELLS + Math.min(service, METRIC_SERVICES_MAX - 1) * SERVICE_CELLS;
+  const own = PROCESS_CELLS + service * SERVICE_CELLS;
+  return own < UNROUTED_INBOUND_METRICS ? own : OTHER_METRICS;
 }

@@ -50,6 +50,8 @@ export interface EngineExports {
   glitchCount(kind: number): number;
   poolUsed(): number;
   poolSize(): number;
+  /** Log entries that found no room in the block of their turn, since the start. */
+  logDropped(): number;
   setAccessLog(on: number): void;
   /** Executes `unreachable`: for tests of the supervisor. */
   trap(): void;

@@ -176,6 +176,7 @@ function quietExports(): EngineExports {
     glitchCount: () => 0,
     poolUsed: () => 0,
     poolSize: () => 1,
+    logDropped: () => 0,
     setAccessLog: () => undefined,
     trap: () => {
       throw new Error("unreachable");

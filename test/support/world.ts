@@ -48,6 +48,7 @@ interface EngineExports {
   deadline(): number;
   drain(nowUs: number): void;
   setAccessLog(on: number): void;
+  logDropped(): number;
   exchangeCount(): number;
   connectionCount(): number;
   streamCount(): number;

@@ -74,6 +74,7 @@ import {
   X_REASON,
   X_REQUEST,
   X_RESPONSE,
+  X_SENT,
   X_STATE,
   X_STATUS,
 } from "./exchange.ts";
@@ -160,6 +161,7 @@ function answerJson(exchange: u32, down: u32, reason: u32): void {
 
 /** The body of an answer of our own. Where the pool has no room for it the stream is broken off. */
 export function sendAnswerBody(exchange: u32, down: u32, body: u32, bodyBytes: u32): void {
+  store<u64>(exchange, load<u64>(exchange, X_SENT) + bodyBytes, X_SENT);
   if (pipeData(exchange + X_RESPONSE, 0, down, body, bodyBytes, true, 0)) return;
   reset(down, H2_INTERNAL_ERROR);
   markPipeClosed(exchange + X_RESPONSE);

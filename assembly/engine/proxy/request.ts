@@ -13,8 +13,9 @@ import {
   REASON_RESOURCE_EXHAUSTED,
 } from "../../abi/engine-codes.ts";
 import { ANSWER_HEAD } from "../../abi/engine-memory.ts";
+import { LISTENER_INBOUND } from "../../abi/engine-records.ts";
 import { NAME_GRPC_TIMEOUT, NAME_IDEMPOTENCY_KEY } from "../../abi/field-names.ts";
-import { UNROUTED_METRICS } from "../../abi/metrics.ts";
+import { UNROUTED_INBOUND_METRICS, UNROUTED_OUTBOUND_METRICS } from "../../abi/metrics.ts";
 import {
   HASH_NONE,
   POLICY_AUTO,
@@ -256,7 +257,8 @@ function openExchange(stream: u32, connection: u32, head: u32): u32 {
   store<u8>(exchange, load<u8>(connection, C_LISTENER), X_LISTENER);
   store<u64>(exchange, now, X_STARTED);
   store<u64>(exchange, now, X_ACTIVITY);
-  store<u32>(exchange + X_POLICY, UNROUTED_METRICS, POLICY_METRICS);
+  const isInbound = load<u8>(connection, C_LISTENER) == LISTENER_INBOUND;
+  store<u32>(exchange + X_POLICY, isInbound ? UNROUTED_INBOUND_METRICS : UNROUTED_OUTBOUND_METRICS, POLICY_METRICS);
   store<u32>(exchange + X_POLICY, POLICY_NO_TIMEOUT, POLICY_IDLE_TIMEOUT);
   const peerBytes = load<u8>(connection, C_PEER_BYTES);
   store<u8>(exchange, peerBytes, X_PEER_BYTES);

@@ -162,7 +162,7 @@ class FileRegistry implements Registry {
 
   #lose(problem: string): void {
     this.#isReadable = false;
-    this.#listeners.send({ kind: "disconnected", problem, retryMs: 0 });
+    this.#listeners.send({ kind: "disconnected", problem });
   }
 
   #issueOf({ line, column, path, message, hint }: LocatedIssue): RegistryIssue {

@@ -77,7 +77,7 @@ class FileWatcher implements FileWatch {
         await this.#readIfChanged();
       } catch (error) {
         this.#seen = "";
-        this.#tellProblem(messageOf(error));
+        this.#tellProblem(problemOf(error, this.#options.path));
       }
     }
   }
@@ -150,6 +150,14 @@ function tryWatch(directory: string, notice: () => void): FSWatcher | undefined 
   } catch {
     return undefined;
   }
+}
+
+/** What an operator can act on, for what happens often. */
+function problemOf(error: unknown, path: string): string {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (code === "ENOENT") return `there is no file ${path}; it is read as soon as there is (--mesh names it)`;
+  if (code === "EACCES") return `${path} may not be read by this user`;
+  return messageOf(error);
 }
 
 function signatureOf({ ino, size, mtimeNs, ctimeNs }: BigIntStats): string {

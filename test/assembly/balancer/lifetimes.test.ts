@@ -79,13 +79,15 @@ describe("member blocks", () => {
   test("ten thousand republications of changing size neither grow nor crumble the arena", () => {
     const sizes = [1, 3, 17, 100, 250, 999];
     let most = 0;
-    for (let round = 0; round < 10_000; round += 1) {
+    let published = 0;
+    for (let round = 0; published < 10_000; round += 1) {
       const policy = POLICIES[round % POLICIES.length] ?? "random";
       // Maglev's and the ring's blocks are the big ones; a few of them are enough.
       const isBig = policy === "maglev" || policy === "ring-hash";
       const count = isBig ? 3 : (sizes[(round * 7) % sizes.length] ?? 1);
       if (isBig && round % 50 > 7) continue;
       expect(publish(main, round % 8, policy, equalMembers(count, 1 + (round % 3)))).toBe(COMMIT_OK);
+      published += 1;
       pickOnce(round % 2 === 0 ? first : second, round % 8);
       if (round % 5 === 0) first.quiesce();
       if (round % 7 === 0) second.quiesce();

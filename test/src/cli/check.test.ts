@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { checkFiles } from "../../../src/cli/check.ts";
+import { createProgram } from "../../../src/cli/program.ts";
 import { createFakeTerminal } from "../../support/terminal.ts";
 
 let folder: string;
@@ -73,4 +74,17 @@ test("a file that is not there is the world's fault, and named", async () => {
     code: "PILLION_FILE_READ",
     message: expect.stringContaining(missing),
   });
+});
+
+test("-f names a file as apply does, beside arguments", async () => {
+  const path = write("services: {}\n");
+  const terminal = createFakeTerminal();
+  await createProgram("check", terminal)
+    .then((program) =>
+      program.parseAsync(["check", "--output", "json", "-f", join(folder, "none.yaml"), path], { from: "user" }),
+    )
+    .then(
+      () => expect.unreachable(),
+      (error: Error) => expect(error.message).toMatch(/none\.yaml|no such file/),
+    );
 });

@@ -6,6 +6,7 @@ import { applyFiles, diffFiles } from "../../../src/cli/apply.ts";
 import { deleteDocuments } from "../../../src/cli/delete.ts";
 import { printDocuments } from "../../../src/cli/get.ts";
 import { type OpenRegistry, openRegistry } from "../../../src/cli/registry.ts";
+import type { StoredDocument } from "../../../src/discovery/index.ts";
 import { createMesh, type MeshFolder } from "../../support/sidecar.ts";
 import { createFakeTerminal } from "../../support/terminal.ts";
 
@@ -115,8 +116,31 @@ test("get: a table, one document, a file that apply takes again", async () => {
   expect((await print("instances", "web")).out).toContain("127.0.0.1:1");
   expect(await print("route", "api")).toMatchObject({ code: 1, err: `route api is not in ${open.name}\n` });
   await expect(print("servce", "web")).rejects.toThrow("did you mean service?");
+  // As kubectl names them.
+  expect((await print("service/web", undefined)).out).toContain("service web");
+  expect((await print("instances/web/a", undefined)).out).toContain("instance web/a");
+  expect((await print("instances/web", undefined)).out).toContain("instance web/a");
+  await expect(print("service/web", "users")).rejects.toThrow("one at a time");
   const exported = await print(undefined, undefined, "yaml");
   expect((await apply(exported.out)).out).toContain("nothing to change");
+});
+
+test("get: a service that has instances and no document of its own", async () => {
+  // In etcd an instance registers itself; in a file its service would have to be written.
+  const instance = { id: { kind: "instance", service: "web", name: "a" }, value: {}, revision: "1", isLeased: true };
+  const stored = [instance as StoredDocument];
+  const registry = {
+    read: async () => undefined,
+    list: async (kind?: string) => stored.filter(({ id }) => kind === undefined || id.kind === kind),
+  } as unknown as OpenRegistry["registry"];
+  const terminal = createFakeTerminal();
+  const without = { ...open, registry } as OpenRegistry;
+  const code = await printDocuments(terminal, without, { kind: "service", name: "web" }, { output: "text" });
+  expect({ code, out: terminal.out, err: terminal.err }).toEqual({
+    code: 0,
+    out: expect.stringMatching(/^document .*\nservice web .*\{\}\n$/),
+    err: expect.stringMatching(/^service web has no document of its own; .* with 1 instance \(get instances web\)\n$/),
+  });
 });
 
 test("delete: all of the named ones or none", async () => {
@@ -134,6 +158,10 @@ test("delete: all of the named ones or none", async () => {
     code: 0,
     out: `- instance web/a\n${open.name}: 1 document deleted\n`,
   });
-  expect(await remove("service", ["web"])).toMatchObject({ code: 0 });
+  expect(await remove("services/web", ["instance/web/b"], { ignoreMissing: true })).toMatchObject({
+    code: 0,
+    out: `- service web\n${open.name}: 1 document deleted\n`,
+  });
+  await expect(remove("service/web", ["users"])).rejects.toThrow("users is not a kind");
   await expect(remove("instance", ["web"])).rejects.toThrow("write service/id");
 });

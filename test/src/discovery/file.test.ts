@@ -89,7 +89,9 @@ describe("saves are noticed", () => {
     const registry = folder.open();
     const missing = nextEvent(registry, "disconnected");
     const started = registry.start();
-    expect((await missing).problem).toContain("ENOENT");
+    const event = await missing;
+    expect(event.problem).toBe(`there is no file ${path}; it is read as soon as there is (--mesh names it)`);
+    expect(event.retryMs).toBe(undefined);
     await writeFile(path, service("one"));
     await started;
     expect(registry.connected).toBe(true);

@@ -113,7 +113,7 @@ describe("services", () => {
   it("have blocks of metric cells, past the cap the last one together", () => {
     expect(metricsOf(0)).toBe(PROCESS_CELLS);
     expect(metricsOf(1) - metricsOf(0)).toBe(SERVICE_CELLS);
-    expect(metricsOf(METRIC_SERVICES_MAX + 500)).toBe(metricsOf(METRIC_SERVICES_MAX - 1));
+    expect(metricsOf(METRIC_SERVICES_MAX + 500)).toBe(metricsOf(METRIC_SERVICES_MAX - 3));
     expect(metricsOf(METRIC_SERVICES_MAX) + SERVICE_CELLS).toBe(METRIC_CELLS);
   });
 });
