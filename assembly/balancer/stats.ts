@@ -4,7 +4,7 @@
 // adds to its own copy with plain stores; the main thread sums and computes quantiles (src/wasm/latency.ts).
 // What the attempt says of the instance goes on from here: to its latency's average and to outlier detection.
 
-import { RESULT_FAILED } from "../abi/balancer-codes.ts";
+import { RESULT_FAILED, RESULT_UNKNOWN } from "../abi/balancer-codes.ts";
 import {
   INSTANCES_MAX,
   STAT_BUCKETS_OFFSET,
@@ -25,10 +25,17 @@ const QUARTER_FIRST: u32 = 0x9837f052;
 const QUARTER_SECOND: u32 = 0xb504f334;
 const QUARTER_THIRD: u32 = 0xd744fccb;
 
-/** Records one finished attempt and its RESULT_*, before its `release`: the slot may be another's afterwards. */
+/**
+ * Records one finished attempt and its RESULT_*, before its `release`: the slot may be another's afterwards. One that
+ * was never sent is RESULT_UNKNOWN after 0 µs, and only ends a trial: it has no latency to learn from.
+ */
 export function observeInstance(slot: u32, us: u32, result: u32): void {
   assert(slot < u32(INSTANCES_MAX));
   assert(ownStats != 0); // `start` comes first
+  if (result == RESULT_UNKNOWN && us == 0) {
+    judge(slot, result);
+    return;
+  }
   const ptr = ownStats + slot * STAT_BYTES;
   store<u64>(ptr, load<u64>(ptr, STAT_REQUESTS_OFFSET) + 1, STAT_REQUESTS_OFFSET);
   if (result == RESULT_FAILED) store<u64>(ptr, load<u64>(ptr, STAT_FAILURES_OFFSET) + 1, STAT_FAILURES_OFFSET);

@@ -12,7 +12,6 @@ import {
   EVENT_FATAL,
   EVENT_NONE,
   H2_NO_ERROR,
-  NONE,
   PROTOCOL_H1,
   PROTOCOL_H2,
   PROTOCOL_UNKNOWN,
@@ -31,10 +30,10 @@ import { closeAfterResponseH1, endH1, receiveH1, startH1 } from "./h1/index.ts";
 import { endH2, goawayH2, receiveH2, startH2, startTurnH2 } from "./h2/index.ts";
 import { eventStream, inputEnd, inputPtr, now, setInput } from "./http/event.ts";
 import { awaitHead, awaitRequest, isBetweenRequests } from "./proxy/downstream.ts";
-import { flushBlocked, flushStream } from "./proxy/flow.ts";
+import { flushBlocked } from "./proxy/flow.ts";
 import { noteServerClose } from "./proxy/keep-alive.ts";
 import { noteHeard } from "./proxy/liveness.ts";
-import { loseConnection, loseStreams, loseUnprocessed, serveConnection } from "./proxy/loss.ts";
+import { loseConnection, loseStreams, loseUnprocessed, receiveCredit, serveConnection } from "./proxy/loss.ts";
 import { receiveDownstreamEnd } from "./proxy/request.ts";
 import {
   CP_IS_READY,
@@ -265,8 +264,7 @@ function handleEvent(connection: u32, event: i32): void {
     return;
   }
   if (event == EVENT_CREDIT) {
-    if (eventStream == <u32>NONE) flushBlocked(connection);
-    else flushStream(eventStream);
+    receiveCredit(connection, eventStream);
     return;
   }
   if (load<u8>(connection, C_ROLE) == ROLE_DOWNSTREAM) handleRequestEvent(event);

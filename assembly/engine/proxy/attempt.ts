@@ -82,6 +82,7 @@ import {
   X_VERSION_UP,
   X_WAIT_UNTIL,
 } from "./exchange.ts";
+import { writeGrpcTimeout } from "./grpc-timeout.ts";
 import { takeConnection } from "./keep-alive.ts";
 import { isH2, sendHead } from "./leg.ts";
 import { watchLiveness } from "./liveness.ts";
@@ -232,6 +233,7 @@ function sendRequest(exchange: u32, stream: u32, connection: u32): bool {
     } else if (isH2(stream) && !hasX(exchange, EXCHANGE_TO_SIDECAR)) head = withoutKey(head);
   }
   assert(load<u8>(head, HEAD_KIND) == HEAD_REQUEST);
+  writeGrpcTimeout(exchange, head);
   const end = pipeIsComplete(pipe) && !hasX(exchange, EXCHANGE_IS_UPGRADE | EXCHANGE_IS_CONNECT);
   sendHead(stream, head, end);
   if (end) markPipeClosed(pipe);

@@ -43,7 +43,7 @@ export const X_REQUEST: u32 = 128; // pipe of 40 bytes
 export const X_RESPONSE: u32 = 168; // pipe of 40 bytes
 export const X_LISTENER: u32 = 208; // u8 LISTENER_*
 export const X_SENT_MARK: u32 = 216; // u64: bytes queued on the upstream connection before this request's head
-export const X_GRPC_TIMEOUT: u32 = 224; // u32 ms, 0 = none given
+export const X_HAS_GRPC_TIMEOUT: u32 = 224; // u8: the kept head's grpc-timeout is ours to write
 export const X_POLICY: u32 = 232; // copy, POLICY_BYTES
 export const X_PEER_BYTES: u32 = X_POLICY + POLICY_BYTES; // u8, then the client's address: its connection may be gone
 export const X_PEER: u32 = X_PEER_BYTES + 1; // up to 63 bytes

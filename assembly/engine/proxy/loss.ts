@@ -1,7 +1,13 @@
 // Connections that are gone, and exchanges that wait for one.
 
 import { COUNTER_CONNECTIONS } from "../../abi/balancer-codes.ts";
-import { REASON_CONNECT_TIMEOUT, REASON_UPSTREAM_RESET, ROLE_DOWNSTREAM } from "../../abi/engine-codes.ts";
+import {
+  NONE,
+  REASON_CONNECT_TIMEOUT,
+  REASON_UPSTREAM_RESET,
+  ROLE_DOWNSTREAM,
+  ROLE_UPSTREAM,
+} from "../../abi/engine-codes.ts";
 import {
   C_INSTANCE,
   C_OUT_IN_FLIGHT,
@@ -18,6 +24,7 @@ import { requestAbort } from "../tables/control.ts";
 import { hasStreamFlag, S_EXCHANGE, STREAM_RECEIVED_HEAD, STREAM_RESET, setStreamFlag } from "../tables/streams.ts";
 import { dispatch, failAttempt, overflow } from "./attempt.ts";
 import { KIND_H1, KIND_H2, KIND_RAW, X_SENT_MARK } from "./exchange.ts";
+import { flushBlocked, flushStream } from "./flow.ts";
 import { releaseStream } from "./leg.ts";
 import { OUTCOME_CONNECT_FAILED, OUTCOME_TIMEOUT } from "./metrics.ts";
 import { receiveDownstreamReset } from "./request.ts";
@@ -103,6 +110,15 @@ function loseEach(connection: u32, reason: u32, isUnprocessed: bool): void {
     const next = load<u32>(connection, C_STREAMS);
     assert(next != stream); // whoever lost it has released it
     stream = next;
+  }
+}
+
+/** A stream has room again; or, for NONE, the connection: room, and maybe streams for those who wait for one. */
+export function receiveCredit(connection: u32, stream: u32): void {
+  if (stream != <u32>NONE) flushStream(stream);
+  else {
+    flushBlocked(connection);
+    if (load<u8>(connection, C_ROLE) == ROLE_UPSTREAM) serveConnection(connection);
   }
 }
 

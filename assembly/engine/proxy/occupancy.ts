@@ -21,6 +21,7 @@ import {
   X_INSTANCE,
   X_REASON,
   X_STATUS,
+  X_UP,
   X_UPSTREAM_US,
 } from "./exchange.ts";
 import { removePending } from "./upstream.ts";
@@ -36,8 +37,11 @@ export function leaveInstance(exchange: u32, isFailure: bool): void {
   const slot = load<u32>(exchange, X_INSTANCE);
   // Until the response's head: how long its body takes is the reader's doing, and a stream may last for hours.
   const answeredUs = load<u32>(exchange, X_UPSTREAM_US);
-  const us = answeredUs != 0 ? answeredUs : u32(now - load<u64>(exchange, X_ATTEMPT_STARTED));
-  observeInstance(slot, us, isFailure ? RESULT_FAILED : resultOf(exchange));
+  let us = answeredUs != 0 ? answeredUs : u32(now - load<u64>(exchange, X_ATTEMPT_STARTED));
+  const result = isFailure ? RESULT_FAILED : resultOf(exchange);
+  // Never sent: its few microseconds would make the instance look fast, and draw load to it.
+  if (result == <u32>RESULT_UNKNOWN && load<u32>(exchange, X_UP) == 0) us = 0;
+  observeInstance(slot, us, result);
   releaseInstance(slot);
 }
 

@@ -14,7 +14,7 @@ import {
 } from "../../abi/engine-codes.ts";
 import { ANSWER_HEAD } from "../../abi/engine-memory.ts";
 import { LISTENER_INBOUND } from "../../abi/engine-records.ts";
-import { NAME_GRPC_TIMEOUT, NAME_IDEMPOTENCY_KEY } from "../../abi/field-names.ts";
+import { NAME_IDEMPOTENCY_KEY } from "../../abi/field-names.ts";
 import { UNROUTED_INBOUND_METRICS, UNROUTED_OUTBOUND_METRICS } from "../../abi/metrics.ts";
 import {
   HASH_NONE,
@@ -35,8 +35,6 @@ import { admit } from "../balancer.ts";
 import { closeAfterResponseH1 } from "../h1/index.ts";
 import { now } from "../http/event.ts";
 import {
-  FIELD_VALUE,
-  FIELD_VALUE_BYTES,
   findField,
   HEAD_CONTENT_LENGTH,
   HEAD_IS_EXTENDED_CONNECT,
@@ -115,6 +113,7 @@ import {
 } from "./exchange.ts";
 import { finishExchange, settle } from "./finish.ts";
 import { completeRequest } from "./forwarded.ts";
+import { takeGrpcTimeout } from "./grpc-timeout.ts";
 import { credit, releaseStream, reset, sendHead } from "./leg.ts";
 import { keepPipe, markPipeClosed, pipeData, pipeEnd } from "./pipe.ts";
 import { armExchange } from "./timeouts.ts";
@@ -319,42 +318,12 @@ function setDeadline(exchange: u32, head: u32): void {
   const configured = load<u32>(exchange + X_POLICY, POLICY_REQUEST_TIMEOUT);
   if (configured < <u32>POLICY_AUTO) timeoutUs = u64(configured) * 1000;
   if (hasX(exchange, EXCHANGE_IS_GRPC)) {
-    const field = findField(head, NAME_GRPC_TIMEOUT);
-    if (field != 0) {
-      const asked = grpcTimeoutUs(load<u32>(field, FIELD_VALUE), load<u16>(field, FIELD_VALUE_BYTES));
-      if (asked != 0 && (timeoutUs == 0 || asked < timeoutUs)) timeoutUs = asked;
-    }
+    const asked = takeGrpcTimeout(exchange, head);
+    if (asked != 0 && (timeoutUs == 0 || asked < timeoutUs)) timeoutUs = asked;
   }
   if (timeoutUs == 0) return;
   store<u64>(exchange, now + timeoutUs, X_DEADLINE);
   armExchange(exchange);
-}
-
-/** TimeoutValue TimeoutUnit of the gRPC protocol: at most eight digits and one of H M S m u n; 0 = malformed. */
-function grpcTimeoutUs(ptr: u32, length: u32): u64 {
-  if (length < 2 || length > 9) return 0;
-  let value: u64 = 0;
-  for (let at: u32 = 0; at < length - 1; at += 1) {
-    const digit = u32(load<u8>(ptr + at)) - 48;
-    if (digit > 9) return 0;
-    value = value * 10 + digit;
-  }
-  switch (load<u8>(ptr + length - 1)) {
-    case 72:
-      return value * 3600000000;
-    case 77:
-      return value * 60000000;
-    case 83:
-      return value * 1000000;
-    case 109:
-      return value * 1000;
-    case 117:
-      return max<u64>(value, 1);
-    case 110:
-      return max<u64>(value / 1000, 1);
-    default:
-      return 0;
-  }
 }
 
 /** Redirects and direct responses: the route is the answer. */

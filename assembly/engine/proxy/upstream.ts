@@ -15,7 +15,7 @@ import { UPSTREAM_POOL_BYTES, UPSTREAM_POOLS } from "../../abi/engine-memory.ts"
 import { INSTANCE_GENERATION, POLICY_CONNECT_TIMEOUT, POLICY_SERVICE } from "../../abi/policy.ts";
 import { admit, connectionClosed, connectionOpened, leave, pendingAdded, pendingRemoved } from "../balancer.ts";
 import { startH1 } from "../h1/index.ts";
-import { canOpenH2, startH2 } from "../h2/index.ts";
+import { canOpenH2, maxStreamsH2, startH2 } from "../h2/index.ts";
 import { now } from "../http/event.ts";
 import { instanceAt } from "../route/index.ts";
 import {
@@ -118,6 +118,8 @@ export function needsConnect(slot: u32, kind: u8): bool {
     while (connection != 0) {
       // Its peer's SETTINGS are about to say what it takes.
       if (isOpen(connection, KIND_H2) && load<u8>(connection, CP_IS_READY) == 0 && canOpenH2(connection)) return false;
+      // It takes none at all now (MAX_CONCURRENT_STREAMS 0), and would say so on every further connection.
+      if (isOpen(connection, KIND_H2) && maxStreamsH2(connection) == 0) return false;
       connection = load<u32>(connection, CP_POOL_NEXT);
     }
     return true;

@@ -7,6 +7,8 @@ import * as h2 from "../../../support/frames.ts";
 import { createWorld, type Wire, type World } from "../../../support/world.ts";
 
 const ONE = (more = "") => `services: {web: {protocol: http2, ${more} instances: [{id: a, address: 10.0.0.1:80}]}}`;
+const TWO = () => `services: {web: {protocol: http2,
+  instances: [{id: a, address: 10.0.0.1:80}, {id: b, address: 10.0.0.2:80}]}}`;
 const REQUEST: h2.Fields = [
   [":method", "POST"],
   [":scheme", "http"],
@@ -132,6 +134,55 @@ test("grpc-timeout is honoured: DEADLINE_EXCEEDED downstream, a reset upstream, 
   world.pass(20);
   expect(caller.hear()[0]).toMatch(/^HEADERS 1 ES .*:status 200 .*grpc-status 4 /);
   expect(callee.hear()).toEqual(["RST_STREAM 1 CANCEL"]);
+});
+
+test("grpc-timeout goes upstream as what is left of it, anew for each attempt", async () => {
+  const world = await createWorld(TWO());
+  client(world).say(h2.headers(1, [...GRPC, ["grpc-timeout", "200m"]], WHOLE));
+  const timeoutIn = (lines: string[]) => /grpc-timeout (\S+)/.exec(lines.join())?.[1];
+  const first = server(world, 0);
+  expect(timeoutIn(first.hear())).toBe("200000u");
+  world.pass(50);
+  first.say(h2.resetStream(1, 7)); // REFUSED_STREAM
+  expect(timeoutIn(server(world, 1).hear())).toBe("150000u");
+});
+
+test.each([
+  ["100S", "100ms", "100000u"], // the route's own is shorter
+  ["50m", "100ms", "50000u"],
+  ["99S", "none", "99000000u"],
+  ["101S", "none", "101000m"],
+  ["99999999S", "none", "99999999S"],
+  ["30H", "none", "108000S"],
+  ["99999999H", "none", "99999999H"],
+  ["1n", "none", "1u"],
+  ["soon", "100ms", "soon"], // not a timeout: nobody's business but the server's
+])("grpc-timeout %s under a request timeout of %s goes upstream as %s", async (asked, configured, sent) => {
+  const world = await createWorld(ONE(`timeout: {request: ${configured}},`));
+  client(world).say(h2.headers(1, [...GRPC, ["grpc-timeout", asked]], WHOLE));
+  expect(server(world).hear().join()).toContain(`grpc-timeout ${sent} `.trimEnd());
+});
+
+test("a server that takes no streams is waited for, on one connection", async () => {
+  const world = await createWorld(ONE("limits: {pendingTimeout: 1s},"));
+  world.onConnect = () => {};
+  const caller = client(world).say(h2.headers(1, GRPC, WHOLE));
+  const none = h2.settings([[3, 0]]);
+  world.upstreams[0]!.connect();
+  const callee = server(world);
+  callee.hear();
+  callee.say(none, h2.resetStream(1, 7)); // what came before it knew is refused
+  for (const id of [3, 5, 7]) caller.say(h2.headers(id, GRPC, WHOLE));
+  world.pass(500);
+  expect(world.upstreams.length).toBe(1);
+  expect(caller.hear()).toEqual([]);
+  callee.say(h2.settings([[3, 100]]));
+  expect(callee.hear().filter((line) => line.startsWith("HEADERS")).length).toBe(4);
+  callee.say(none);
+  caller.say(h2.headers(9, GRPC, WHOLE));
+  world.pass(6000); // three attempts
+  expect(world.upstreams.length).toBe(1);
+  expect(caller.hear().find((line) => line.startsWith("HEADERS 9"))).toContain("x-pillion-reason overflow");
 });
 
 test("a server that gives up at the caller's deadline before our timer: DEADLINE_EXCEEDED", async () => {
