@@ -1,5 +1,7 @@
 // The insides of HPACK and of the known names, for test/assembly/hpack and test/assembly/http.
 
+import { ENCODE_BUFFER, SCRATCH_HEAD } from "../abi/engine-memory.ts";
+import { HPACK_END } from "../abi/hpack-codes.ts";
 import { allocate, createPool, poolUsedBytes, release } from "../core/pool.ts";
 import {
   fieldFlags,
@@ -58,6 +60,31 @@ export {
   staticIndexOf,
   textPtr,
 };
+
+/** Decodes a block `times` times, for the bench; the number of fields. */
+export function decodeRepeatedly(table: u32, ptr: u32, length: u32, times: u32): u32 {
+  let fields: u32 = 0;
+  for (let time: u32 = 0; time < times; time += 1) {
+    setTextArea(SCRATCH_HEAD, SCRATCH_HEAD + 131072);
+    startBlock(table, ptr, length);
+    while (nextField() > HPACK_END) fields += 1;
+  }
+  return fields;
+}
+
+/** Encodes `count` fields of five words (name's number, name, its length, value, its length); bytes of the last block. */
+export function encodeRepeatedly(table: u32, fields: u32, count: u32, times: u32): u32 {
+  let out: u32 = 0;
+  for (let time: u32 = 0; time < times; time += 1) {
+    out = encodeSizeUpdates(table, ENCODE_BUFFER);
+    for (let index: u32 = 0; index < count; index += 1) {
+      const at = fields + index * 20;
+      const name = load<u32>(at, 4);
+      out = encodeField(table, out, load<u32>(at), name, load<u32>(at, 8), load<u32>(at, 12), load<u32>(at, 16), 0);
+    }
+  }
+  return out - ENCODE_BUFFER;
+}
 
 /** Size of a table by RFC 7541 §4.1. */
 export function tableSize(table: u32): u32 {

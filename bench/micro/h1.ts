@@ -1,23 +1,11 @@
 // What reading and writing one HTTP/1.1 head costs, the stream's record and its release included.
-//
-//   node bench/assembly/h1.ts
-//
-// The loop runs inside of Wasm (release build), so no call of JavaScript is measured. The best of many short rounds is
-// shown: a shared machine only ever makes a round slower.
 
-import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { H1 } from "../../test/support/h1.ts";
 import type { H1Exports } from "../../test/support/h1-exports.ts";
+import { type Row, timeLoop } from "./clock.ts";
+import { loadModule } from "./modules.ts";
 
-const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-const output = join(root, "build/wasm/bench-h1.wasm");
-const HEADS = 5_000;
-const ROUNDS = 200;
-
-const requests = {
+const REQUESTS = {
   curl: ["GET /hello HTTP/1.1", "Host: 127.0.0.1:8080", "User-Agent: curl/7.88.1", "Accept: */*"],
   service: [
     "POST /api/v1/users/42?expand=all HTTP/1.1",
@@ -48,40 +36,26 @@ const requests = {
   ],
 };
 
-const asc = join(root, "node_modules/assemblyscript/bin/asc.js");
-const words = [asc, "assembly/testing/h1.ts", "--target", "engine", "--outFile", output];
-if (spawnSync(process.execPath, words, { cwd: root, stdio: "inherit" }).status !== 0) process.exit(1);
-
-const memory = new WebAssembly.Memory({ initial: 4096, maximum: 4096 });
-const instance = new WebAssembly.Instance(new WebAssembly.Module(readFileSync(output)), { env: { memory } });
-const exports = instance.exports as unknown as H1Exports;
-const buffer = memory.buffer as ArrayBuffer;
-const h1 = new H1({ exports, memory, bytes: new Uint8Array(buffer), view: new DataView(buffer) });
-exports.createPool();
-
-for (const [name, lines] of Object.entries(requests)) {
-  const text = `${lines.join("\r\n")}\r\n\r\n`;
-  const server = h1.connect("downstream");
-  const [event] = server.events(text);
-  if (event?.kind !== "head") throw new Error("no request");
-  server.sendResponse(event.stream, { status: 204 }, true);
-  server.release(event.stream);
-  const at = h1.lay(text);
-  const parse = measure(() => exports.benchReceive(server.address, at, at + text.length, HEADS));
-  const client = h1.connect("upstream");
-  const head = h1.putHead(0, event.head);
-  const write = measure(() => exports.benchSend(client.address, head, HEADS));
-  const shape = `${lines.length - 1} fields, ${text.length} bytes`;
-  process.stdout.write(`${name.padEnd(8)} ${shape.padEnd(22)} parse ${parse} ns, write ${write} ns\n`);
-}
-
-/** Nanoseconds for each head, of the best round. */
-function measure(round: () => void): string {
-  let best = Number.POSITIVE_INFINITY;
-  for (let index = 0; index < ROUNDS; index += 1) {
-    const start = process.hrtime.bigint();
-    round();
-    best = Math.min(best, Number(process.hrtime.bigint() - start) / HEADS);
+/** Heads of three sizes, read and written. */
+export function* measureH1(): Generator<Row> {
+  const module = loadModule<H1Exports>("h1");
+  const { exports } = module;
+  const h1 = new H1(module);
+  exports.createPool();
+  for (const [name, lines] of Object.entries(REQUESTS)) {
+    const text = `${lines.join("\r\n")}\r\n\r\n`;
+    const server = h1.connect("downstream");
+    const [event] = server.events(text);
+    if (event?.kind !== "head") throw new Error("no request");
+    server.sendResponse(event.stream, { status: 204 }, true);
+    server.release(event.stream);
+    const at = h1.lay(text);
+    const shape = `${name}, ${lines.length - 1} fields, ${text.length} bytes`;
+    yield timeLoop("HTTP/1.1 head, read", shape, (times) =>
+      exports.benchReceive(server.address, at, at + text.length, times),
+    );
+    const client = h1.connect("upstream");
+    const head = h1.putHead(0, event.head);
+    yield timeLoop("HTTP/1.1 head, write", shape, (times) => exports.benchSend(client.address, head, times));
   }
-  return best.toFixed(0).padStart(4);
 }
