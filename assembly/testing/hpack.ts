@@ -72,7 +72,7 @@ export function decodeRepeatedly(table: u32, ptr: u32, length: u32, times: u32):
   return fields;
 }
 
-/** Encodes `count` fields of five words (name's number, name, its length, value, its length); bytes of the last block. */
+/** Encodes `count` fields of five words (name id, name, length, value, length) each time; bytes of the last block. */
 export function encodeRepeatedly(table: u32, fields: u32, count: u32, times: u32): u32 {
   let out: u32 = 0;
   for (let time: u32 = 0; time < times; time += 1) {
