@@ -132,6 +132,10 @@ export const PING_TIMEOUT_MS = 3000;
  */
 export const PING_SECOND_MS = 60000;
 export const PING_FURTHER_MS = 310000;
+/** An answer that waits for its trailers (DESIGN §2 rule 10): so long at most … */
+export const HOLD_TIMEOUT_MS = 2;
+/** … and one message of ordinary size. */
+export const HOLD_BYTES_MAX = 16384;
 /** An instance that owes answers may be silent this long, and for so many times the service's p99 (DESIGN §6). */
 export const SILENCE_MIN_MS = 1000;
 export const SILENCE_P99_FACTOR = 10;

@@ -13,8 +13,10 @@ import { createBudgets } from "./proxy/budget.ts";
 import { checkExchange } from "./proxy/deadlines.ts";
 import { acceptConnection, checkDownstream, drainDownstream as drainOne, finishDrain } from "./proxy/downstream.ts";
 import { exchangeCount as countExchanges, exchangeAt, STATE_FREE, X_STATE } from "./proxy/exchange.ts";
+import { holdDeadline } from "./proxy/hold.ts";
 import { createLog, droppedEntries, setAccessLogOn } from "./proxy/log.ts";
 import { drainGone } from "./proxy/membership.ts";
+import { passDue } from "./proxy/response.ts";
 import { checkUpstream } from "./proxy/rest.ts";
 import { createSilence } from "./proxy/silence.ts";
 import { seedRandom } from "./random.ts";
@@ -133,11 +135,14 @@ export function advance(nowUs: f64): void {
     else if (load<u8>(exchangeAt(owner), X_STATE) != STATE_FREE) checkExchange(exchangeAt(owner));
     node = takeDueTimer(now);
   }
+  passDue();
 }
 
 /** The next time at which `advance` has something to do, µs; 0 = none. */
 export function deadline(): f64 {
-  return f64(nextDeadline());
+  const timer = nextDeadline();
+  const hold = holdDeadline();
+  return f64(hold != 0 && (timer == 0 || hold < timer) ? hold : timer);
 }
 
 /** From now on connections take no new requests once their peers had time to hear of it. */

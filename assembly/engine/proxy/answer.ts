@@ -80,6 +80,7 @@ import {
 } from "./exchange.ts";
 import { abandonUpstream, finishExchange, settle } from "./finish.ts";
 import { addKnown } from "./forwarded.ts";
+import { dropHeld } from "./hold.ts";
 import { connectionOfStream, isH2, reset, sendHead } from "./leg.ts";
 import { leaveInstance } from "./occupancy.ts";
 import { dropKept, markPipeClosed, pipeData } from "./pipe.ts";
@@ -108,6 +109,7 @@ export function answer(exchange: u32, reason: u32): void {
     finishExchange(exchange);
     return;
   }
+  dropHeld(exchange);
   store<u8>(exchange, STATE_ANSWERED, X_STATE);
   setX(exchange, EXCHANGE_OWN_ANSWER);
   dropKept(exchange + X_REQUEST);

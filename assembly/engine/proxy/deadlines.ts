@@ -7,7 +7,9 @@ import { answer } from "./answer.ts";
 import { beginAttempt, failAttempt } from "./attempt.ts";
 import { STATE_PENDING, STATE_SENT, STATE_WAITING, X_DEADLINE, X_DETAIL, X_STATE, X_WAIT_UNTIL } from "./exchange.ts";
 import { abandonUpstream } from "./finish.ts";
+import { isHeld } from "./hold.ts";
 import { OUTCOME_TIMEOUT, recordAttempt } from "./metrics.ts";
+import { passHeld } from "./response.ts";
 import { checkSilence } from "./silence.ts";
 import { armExchange, attemptDeadline, idleDeadline } from "./timeouts.ts";
 
@@ -26,7 +28,8 @@ export function checkExchange(exchange: u32): void {
     else if (state == STATE_PENDING) {
       store<u32>(exchange, COUNTER_PENDING, X_DETAIL);
       failAttempt(exchange, REASON_OVERFLOW, true, OUTCOME_TIMEOUT);
-    } else if (state == STATE_SENT) checkSilence(exchange);
+    } else if (isHeld(exchange)) passHeld(exchange);
+    else if (state == STATE_SENT) checkSilence(exchange);
     return;
   }
   const attempt = attemptDeadline(exchange);

@@ -25,6 +25,7 @@ export const X_SKIP: u32 = 24; // three slots already tried, EMPTY_SKIP = none
 export const X_SET: u32 = 36; // balancer set
 export const X_HASH: u32 = 40; // u32 for consistent hashing
 export const X_EDITS: u32 = 44; // response edits of the route's rule (route/edits.ts), 0 = none
+export const X_HELD: u32 = 48; // response head that waits for its trailers (hold.ts), 0 = none
 export const X_STATUS: u32 = 52; // u16 status sent downstream; u8 grpc-status at 54 (255 = none)
 export const X_GRPC_STATUS: u32 = 54;
 export const X_VERSION_UP: u32 = 55; // u8

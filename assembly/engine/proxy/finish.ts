@@ -33,6 +33,7 @@ import {
   X_STATE,
   X_UP,
 } from "./exchange.ts";
+import { dropHeld } from "./hold.ts";
 import { connectionOfStream, isH2, releaseStream, reset } from "./leg.ts";
 import { logExchange } from "./log.ts";
 import { recordExchange } from "./metrics.ts";
@@ -58,6 +59,7 @@ export function finishExchange(exchange: u32): void {
   if (hasX(exchange, EXCHANGE_IS_ADMITTED)) leave(load<u32>(exchange + X_POLICY, POLICY_SERVICE), COUNTER_REQUESTS);
   recordExchange(exchange);
   logExchange(exchange);
+  dropHeld(exchange);
   destroyPipe(exchange + X_REQUEST);
   destroyPipe(exchange + X_RESPONSE);
   const head = load<u32>(exchange, X_HEAD);

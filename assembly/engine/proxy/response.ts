@@ -21,7 +21,15 @@ import {
   RETRY_IDEMPOTENT,
 } from "../../abi/policy.ts";
 import { now } from "../http/event.ts";
-import { FIELD_VALUE, FIELD_VALUE_BYTES, findField, HEAD_STATUS, persistHead, removeField } from "../http/head.ts";
+import {
+  FIELD_VALUE,
+  FIELD_VALUE_BYTES,
+  findField,
+  HEAD_STATUS,
+  persistHead,
+  releaseHead,
+  removeField,
+} from "../http/head.ts";
 import { editResponse } from "../route/index.ts";
 import { hasStreamFlag, S_EXCHANGE, STREAM_RECEIVED_END } from "../tables/streams.ts";
 import { announceClose, answer } from "./answer.ts";
@@ -54,6 +62,7 @@ import {
   X_WAIT_UNTIL,
 } from "./exchange.ts";
 import { abandonUpstream, settle } from "./finish.ts";
+import { dropHeld, hold, isHeld, isTooMuchToHold, nextDue, takeHeld } from "./hold.ts";
 import { isH2, sendHead, sendInformational } from "./leg.ts";
 import {
   OUTCOME_ANSWERED,
@@ -64,7 +73,7 @@ import {
   recordAttempt,
 } from "./metrics.ts";
 import { leaveInstance } from "./occupancy.ts";
-import { dropKept, markPipeClosed, pipeData, pipeEnd } from "./pipe.ts";
+import { dropKept, flushPipe, markPipeClosed, pipeData, pipeEnd } from "./pipe.ts";
 import { noteAnswered } from "./silence.ts";
 import { armExchange } from "./timeouts.ts";
 import { openTunnel } from "./tunnel.ts";
@@ -80,12 +89,15 @@ export function receiveResponse(stream: u32, head: u32, end: bool): void {
   noteGrpcStatus(exchange, head);
   const isRetried = isRetriedStatus(exchange, status) || (end && isRetriedGrpc(exchange));
   if (isUnprocessed ? canRetry(exchange, true) : isRetried && mayRetry(exchange, true)) {
-    recordAttempt(exchange, isUnprocessed ? OUTCOME_REFUSED : OUTCOME_STATUS);
-    leaveInstance(exchange, true);
-    abandonUpstream(exchange, H2_CANCEL);
-    retry(exchange, isUnprocessed);
+    retryAnswered(exchange, isUnprocessed ? OUTCOME_REFUSED : OUTCOME_STATUS, isUnprocessed);
     return;
   }
+  if (!end && status == 200 && hold(exchange, head)) return;
+  passHead(exchange, head, status, end);
+}
+
+/** Nothing stands against this answer any more: its head goes downstream. */
+function passHead(exchange: u32, head: u32, status: u32, end: bool): void {
   if (isMisleading(exchange, status, head)) {
     answer(exchange, REASON_UPSTREAM_PROTOCOL);
     return;
@@ -114,6 +126,32 @@ export function receiveResponse(stream: u32, head: u32, end: bool): void {
   armExchange(exchange);
 }
 
+/** The answer says that another attempt is to be made. */
+function retryAnswered(exchange: u32, outcome: u32, isUnprocessed: bool): void {
+  recordAttempt(exchange, outcome);
+  leaveInstance(exchange, true);
+  store<u8>(exchange, 255, X_GRPC_STATUS);
+  abandonUpstream(exchange, H2_CANCEL);
+  retry(exchange, isUnprocessed);
+}
+
+/** A held answer goes downstream after all: its head, and what waits behind it. */
+export function passHeld(exchange: u32): void {
+  const head = takeHeld(exchange);
+  passHead(exchange, head, load<u16>(head, HEAD_STATUS), false);
+  releaseHead(head);
+  flushPipe(exchange + X_RESPONSE, load<u32>(exchange, X_UP), load<u32>(exchange, X_DOWN));
+}
+
+/** Passes on what was held for long enough. */
+export function passDue(): void {
+  let exchange = nextDue();
+  while (exchange != 0) {
+    passHeld(exchange);
+    exchange = nextDue();
+  }
+}
+
 /** An informational response: passed on to those who can take it. */
 export function receiveInformational(stream: u32, head: u32): void {
   const exchange = load<u32>(stream, S_EXCHANGE);
@@ -127,6 +165,7 @@ export function receiveResponseData(stream: u32, ptr: u32, length: u32, end: boo
   const exchange = load<u32>(stream, S_EXCHANGE);
   store<u64>(exchange, now, X_ACTIVITY);
   store<u64>(exchange, load<u64>(exchange, X_SENT) + length, X_SENT);
+  if (isHeld(exchange) && (end || isTooMuchToHold(exchange, length))) passHeld(exchange);
   if (!pipeData(exchange + X_RESPONSE, stream, load<u32>(exchange, X_DOWN), ptr, length, end, 0)) {
     answer(exchange, REASON_UPSTREAM_RESET);
     return;
@@ -141,12 +180,19 @@ export function receiveResponseEnd(stream: u32, trailers: u32): void {
   let kept: u32 = 0;
   if (trailers != 0) {
     noteGrpcStatus(exchange, trailers);
+    if (isHeld(exchange) && isRetriedGrpc(exchange) && mayRetry(exchange, true)) {
+      dropHeld(exchange);
+      store<u64>(exchange, 0, X_SENT);
+      retryAnswered(exchange, OUTCOME_STATUS, false);
+      return;
+    }
     kept = persistHead(trailers, 0, 0);
     if (kept == 0) {
       answer(exchange, REASON_UPSTREAM_RESET);
       return;
     }
   }
+  if (isHeld(exchange)) passHeld(exchange);
   pipeEnd(exchange + X_RESPONSE, stream, load<u32>(exchange, X_DOWN), kept);
   settle(exchange);
 }
@@ -162,6 +208,7 @@ export function receiveUpstreamReset(stream: u32, code: u32, flags: u32): void {
 
 /** An upstream stream is gone without a whole response. */
 export function loseUpstream(exchange: u32, reason: u32, isUnprocessed: bool): void {
+  if (isHeld(exchange)) passHeld(exchange);
   // A server that was told the caller's deadline gives up at the same moment as we do, and may be heard first.
   const deadline = load<u64>(exchange, X_DEADLINE);
   if (deadline != 0 && deadline <= now) {

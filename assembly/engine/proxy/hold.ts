@@ -1,0 +1,89 @@
+// Answers of unary gRPC calls that are held back until their trailers say how the call went (DESIGN §2 rule 10).
+//
+// The status of a gRPC answer comes last, when everything before it has gone downstream and nothing can be tried again;
+// so the head and the first message wait, for at most 2 ms and one message, and only where the document retries on gRPC
+// codes. What the trailers do not come with in time is passed on as if nothing had been: no stream is delayed by more.
+//
+// While its answer is held an exchange stays STATE_SENT: nothing has gone downstream. The message waits in the response
+// pipe, which sends nothing before the head.
+
+import { HOLD_BYTES_MAX, HOLD_TIMEOUT_MS } from "../../abi/limits.ts";
+import { POLICY_RETRY_ATTEMPTS, POLICY_RETRY_GRPC } from "../../abi/policy.ts";
+import { now } from "../http/event.ts";
+import { persistHead, releaseHead } from "../http/head.ts";
+import {
+  EXCHANGE_IS_GRPC,
+  hasX,
+  X_ATTEMPTS,
+  X_HELD,
+  X_PENDING_NEXT,
+  X_PENDING_PREVIOUS,
+  X_POLICY,
+  X_REQUEST,
+  X_RESPONSE,
+  X_WAIT_UNTIL,
+} from "./exchange.ts";
+import { destroyPipe, isKept, pipeWaiting } from "./pipe.ts";
+
+// Per-instance state of this worker: those that are held, the first to be let go first.
+let first: u32 = 0;
+let last: u32 = 0;
+
+/** Holds a response head back, if its trailers may call for another attempt; false when it is to be passed on. */
+export function hold(exchange: u32, head: u32): bool {
+  const policy = exchange + X_POLICY;
+  if (load<u32>(policy, POLICY_RETRY_GRPC) == 0 || !hasX(exchange, EXCHANGE_IS_GRPC)) return false;
+  if (load<u8>(exchange, X_ATTEMPTS) > load<u8>(policy, POLICY_RETRY_ATTEMPTS) || !isKept(exchange + X_REQUEST)) {
+    return false;
+  }
+  const kept = persistHead(head, 0, 0);
+  if (kept == 0) return false;
+  store<u32>(exchange, kept, X_HELD);
+  store<u64>(exchange, now + u64(HOLD_TIMEOUT_MS) * 1000, X_WAIT_UNTIL);
+  store<u32>(exchange, last, X_PENDING_PREVIOUS);
+  store<u32>(exchange, 0, X_PENDING_NEXT);
+  if (last != 0) store<u32>(last, exchange, X_PENDING_NEXT);
+  else first = exchange;
+  last = exchange;
+  return true;
+}
+
+export function isHeld(exchange: u32): bool {
+  return load<u32>(exchange, X_HELD) != 0;
+}
+
+/** Whether `length` bytes besides what waits are more than one message. */
+export function isTooMuchToHold(exchange: u32, length: u32): bool {
+  return pipeWaiting(exchange + X_RESPONSE) + length > <u32>HOLD_BYTES_MAX;
+}
+
+/** Ends the hold; the head is the caller's to pass on and to release. */
+export function takeHeld(exchange: u32): u32 {
+  const head = load<u32>(exchange, X_HELD);
+  store<u32>(exchange, 0, X_HELD);
+  store<u64>(exchange, 0, X_WAIT_UNTIL);
+  const previous = load<u32>(exchange, X_PENDING_PREVIOUS);
+  const next = load<u32>(exchange, X_PENDING_NEXT);
+  if (previous != 0) store<u32>(previous, next, X_PENDING_NEXT);
+  else first = next;
+  if (next != 0) store<u32>(next, previous, X_PENDING_PREVIOUS);
+  else last = previous;
+  return head;
+}
+
+/** Forgets a held answer: another attempt is made, or the client has gone. */
+export function dropHeld(exchange: u32): void {
+  if (!isHeld(exchange)) return;
+  releaseHead(takeHeld(exchange));
+  destroyPipe(exchange + X_RESPONSE);
+}
+
+/** The next exchange whose hold is over; 0 = none yet. */
+export function nextDue(): u32 {
+  return first != 0 && load<u64>(first, X_WAIT_UNTIL) <= now ? first : 0;
+}
+
+/** When the next hold is over, µs; 0 = nothing is held. */
+export function holdDeadline(): u64 {
+  return first == 0 ? 0 : load<u64>(first, X_WAIT_UNTIL);
+}
