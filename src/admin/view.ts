@@ -46,12 +46,16 @@ export interface Readiness {
   readonly ports: Readonly<Record<string, string>>;
 }
 
+/** Which part of readiness is asked for: everything, all but the app, the app alone. */
+export const READINESS_PARTS = ["all", "sidecar", "app"] as const;
+export type ReadinessPart = (typeof READINESS_PARTS)[number];
+
 export interface AdminView {
   services(): readonly ServiceView[];
   instances(service: string | undefined): readonly InstanceView[];
   /** Flags in force and documents as composed. */
   config(): unknown;
-  readiness(): Readiness;
+  readiness(part?: ReadinessPart): Readiness;
   /** The Prometheus exposition. */
   formatMetrics(): Promise<{ readonly contentType: string; readonly text: string }>;
   /** Starts draining, as SIGTERM does; true when it was not draining yet. */

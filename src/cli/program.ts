@@ -24,6 +24,8 @@ const COMMANDS: readonly CommandRow[] = [
   { names: ["get"], load: async () => (await import("./get.ts")).registerGet },
   { names: ["delete"], load: async () => (await import("./delete.ts")).registerDelete },
   { names: ["check"], load: async () => (await import("./check.ts")).registerCheck },
+  { names: ["wait"], load: async () => (await import("./wait.ts")).registerWait },
+  { names: ["drain"], load: async () => (await import("./drain.ts")).registerDrain },
   { names: ["version"], load: async () => (await import("./version.ts")).registerVersion },
 ];
 

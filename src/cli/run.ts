@@ -50,10 +50,16 @@ async function runSidecar(config: ProcessConfig, log: RootLog): Promise<void> {
 }
 
 function drainOnSignals(sidecar: Sidecar, log: RootLog): void {
+  let isFirst = true;
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.on(signal, () => {
       log.info({ signal }, "signal received");
-      if (sidecar.drain({ isAppGone: signal === "SIGINT" })) return;
+      if (isFirst) {
+        isFirst = false;
+        // A drain that POST /drain began goes on: kubelet sends SIGTERM after the preStop hook that asked for it.
+        sidecar.drain({ isAppGone: signal === "SIGINT" });
+        return;
+      }
       log.warn({ signal }, "second signal: ending at once");
       log.flush();
       process.exit(EXIT_AT_ONCE);

@@ -3,6 +3,7 @@
 // A row reads text, wherever the text came from. Whatever is wrong is told in terms of the flag; the row does no I/O,
 // so a file that a flag names is opened by whoever needs it.
 
+import { isIP } from "node:net";
 import {
   type Address,
   LOG_LEVELS,
@@ -81,10 +82,9 @@ export const PROCESS_FLAGS = {
   }),
   advertise: optional({
     name: "advertise",
-    valueName: "HOST:PORT",
-    description:
-      "the address under which others reach our inbound; default: this host's address and the inbound's port",
-    parse: (text) => parseAddress(text),
+    valueName: "HOST[:PORT]",
+    description: "where others reach our inbound; default: this host's address and the inbound's port",
+    parse: parseAdvertise,
   }),
   instance: optional({
     name: "instance",
@@ -249,6 +249,12 @@ function parseName(text: string): Parsed<string> {
 
 function parseApp(text: string): Parsed<Address> {
   return parseAddress(/^:?\d+$/.test(text) ? `127.0.0.1:${text.replace(":", "")}` : text);
+}
+
+/** Port 0 stands for the inbound's: a pod knows its address, IPv4 or IPv6, and nobody puts brackets around it. */
+function parseAdvertise(text: string): Parsed<Address> {
+  if (isIP(text) !== 0) return { ok: true, value: { host: text, port: 0 } };
+  return parseAddress(text);
 }
 
 function parseCount(text: string, min: number, max: number): Parsed<number> {

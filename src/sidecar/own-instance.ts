@@ -58,7 +58,11 @@ export function describeOwnInstance(
   config: ProcessConfig,
   inbound: Address,
 ): { id: string; document: InstanceDocument } {
-  const address = config.advertise ?? advertisedAddress(inbound);
+  const { advertise } = config;
+  const address =
+    advertise === undefined
+      ? advertisedAddress(inbound)
+      : { host: advertise.host, port: advertise.port === 0 ? inbound.port : advertise.port };
   return {
     id: config.instance ?? instanceIdOf(address),
     document: {

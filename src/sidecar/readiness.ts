@@ -1,6 +1,6 @@
 // Whether traffic may come, and if not, what is waited for, in words that an operator can act on (DESIGN §4).
 
-import type { Readiness } from "../admin/index.ts";
+import type { Readiness, ReadinessPart } from "../admin/index.ts";
 
 /** The state of the things that readiness depends on. */
 export interface Conditions {
@@ -18,19 +18,32 @@ export interface Conditions {
   readonly isDraining: boolean;
 }
 
-/** Judges the conditions; `ports` is passed through. */
-export function judgeReadiness(conditions: Conditions, ports: Readiness["ports"]): Readiness {
-  const waitingFor = [...reasonsOf(conditions)];
+/**
+ * Judges the conditions; `ports` is passed through. In a pod the sidecar starts before the app, so its start waits for
+ * `sidecar`, all but the app; a probe of the app's own port that would end at our listener asks for `app` instead.
+ */
+export function judgeReadiness(
+  conditions: Conditions,
+  ports: Readiness["ports"],
+  part: ReadinessPart = "all",
+): Readiness {
+  const waitingFor = [
+    ...(part === "app" ? [] : sidecarReasonsOf(conditions)),
+    ...(part === "sidecar" ? [] : appReasonsOf(conditions)),
+  ];
   return { isReady: waitingFor.length === 0, waitingFor, ports };
 }
 
-function* reasonsOf(conditions: Conditions): Generator<string> {
-  const { mesh, registryProblem, workers, listeningWorkers, app } = conditions;
+function* sidecarReasonsOf(conditions: Conditions): Generator<string> {
+  const { mesh, registryProblem, workers, listeningWorkers } = conditions;
   if (conditions.isDraining) yield "draining: the sidecar is shutting down";
   if (!conditions.isMeshLoaded) {
     yield registryProblem === undefined ? `the mesh (${mesh}) is being read` : `the mesh (${mesh}): ${registryProblem}`;
   } else if (!conditions.isSnapshotInForce) yield "the mesh's snapshot is being put in force";
   // One worker that accepts is enough: the others share its port and follow.
   if (listeningWorkers === 0) yield `a data-plane worker (0 of ${workers} accept connections)`;
-  if (app !== undefined && !conditions.isAppUp) yield `the app: ${app} does not accept connections`;
+}
+
+function* appReasonsOf({ app, isAppUp }: Conditions): Generator<string> {
+  if (app !== undefined && !isAppUp) yield `the app: ${app} does not accept connections`;
 }

@@ -10,7 +10,7 @@ import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { WORKERS_MAX } from "../../assembly/abi/balancer-table.ts";
 import { LISTENER_INBOUND } from "../../assembly/abi/engine-records.ts";
-import { type AdminView, type HttpServer, type Readiness, startAdmin, startProbe } from "../admin/index.ts";
+import { type AdminView, type HttpServer, type Readiness, type ReadinessPart, startAdmin, startProbe } from "../admin/index.ts";
 import { type Address, type Clock, createRandom, formatAddress, type RootLog, systemClock } from "../base/index.ts";
 import { formatMeshUrl, type ProcessConfig } from "../config/index.ts";
 import { type WorkerSetup, workerEntry } from "../dataplane/index.ts";
@@ -184,7 +184,7 @@ export class Sidecar implements AdminView {
     };
   }
 
-  readiness(): Readiness {
+  readiness(part: ReadinessPart = "all"): Readiness {
     const { mesh, app } = this.#config;
     return judgeReadiness(
       {
@@ -199,6 +199,7 @@ export class Sidecar implements AdminView {
         isDraining: this.#isDraining,
       },
       this.#describePorts(),
+      part,
     );
   }
 
