@@ -1,7 +1,7 @@
 // `pillion drain`: tells the sidecar of this host to go in order, and waits until it has gone.
 //
-// What SIGTERM does, for whoever cannot send a signal. As the preStop hook of a pod it takes `--no-wait`: the end of the
-// sidecar is the end of its container, and a hook that is killed by it would be reported as failed.
+// What SIGTERM does, for whoever cannot send a signal. As the preStop hook of a pod it takes `--no-wait`: the end of
+// the sidecar is the end of its container, and a hook that is killed by it would be reported as failed.
 
 import { setTimeout as pause } from "node:timers/promises";
 import type { Command } from "commander";

@@ -1,6 +1,6 @@
 // Asking the sidecar of this host over its admin port: what `wait` and `drain` have in common.
 //
-// node:http without an agent, because these two run as hooks inside of pods, beside the sidecar and in its memory limit:
+// node:http without an agent, because these two run as hooks inside of pods, beside the sidecar, in its memory limit:
 // they must start fast and leave nothing open behind them.
 
 import { request } from "node:http";

@@ -10,7 +10,14 @@ import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { WORKERS_MAX } from "../../assembly/abi/balancer-table.ts";
 import { LISTENER_INBOUND } from "../../assembly/abi/engine-records.ts";
-import { type AdminView, type HttpServer, type Readiness, type ReadinessPart, startAdmin, startProbe } from "../admin/index.ts";
+import {
+  type AdminView,
+  type HttpServer,
+  type Readiness,
+  type ReadinessPart,
+  startAdmin,
+  startProbe,
+} from "../admin/index.ts";
 import { type Address, type Clock, createRandom, formatAddress, type RootLog, systemClock } from "../base/index.ts";
 import { formatMeshUrl, type ProcessConfig } from "../config/index.ts";
 import { type WorkerSetup, workerEntry } from "../dataplane/index.ts";
