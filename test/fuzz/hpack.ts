@@ -146,14 +146,11 @@ class Wrong extends Error {}
 class StrictReader {
   readonly model = new HpackModel();
   #limit = 4096;
-  /** A lowered limit must be acknowledged first thing in the next block (§4.2). */
-  #isDue = false;
   #block: Buffer = Buffer.alloc(0);
   #at = 0;
 
   allow(limit: number): void {
     this.#limit = limit;
-    if (limit < this.model.max) this.#isDue = true;
   }
 
   /** Fields, or undefined where the block is wrong. */
@@ -176,9 +173,9 @@ class StrictReader {
       const size = this.#integer(31);
       if (size > this.#limit || count === SIZE_UPDATES_MAX) throw new Wrong();
       this.model.resize(size);
-      this.#isDue = false;
     }
-    if (this.#isDue && this.#at < this.#block.length) throw new Wrong();
+    // A lowered limit is due first thing in the next block (§4.2).
+    if (this.model.max > this.#limit && this.#at < this.#block.length) throw new Wrong();
   }
 
   #field(): Field {

@@ -16,8 +16,10 @@
 // Rule 3: a removed field stays in the list with FIELD_REMOVED; encoders skip it.
 
 import { ANSWER_HEAD, SCRATCH_HEAD, SCRATCH_HEAD_BYTES } from "../../abi/engine-memory.ts";
+import { NAME_OTHER } from "../../abi/field-names.ts";
 import { HEAD_CRUMBS_MAX, HEAD_FIELDS_MAX } from "../../abi/limits.ts";
 import { allocate, release } from "../../core/pool.ts";
+import { namePtr } from "./names.ts";
 
 // ── Head ─────────────────────────────────────────────────────────────────────────────────────────
 export const HEAD_KIND: u32 = 0; // u8 HEAD_REQUEST | HEAD_RESPONSE | HEAD_TRAILERS
@@ -159,7 +161,9 @@ export function persistHead(head: u32, spareFields: u32, spareText: u32): u32 {
     load<u32>(head, HEAD_AUTHORITY_BYTES) + load<u32>(head, HEAD_PROTOCOL_BYTES) + load<u32>(head, HEAD_REASON_BYTES);
   const end = fieldsEnd(head);
   for (let field = fieldAt(head, 0); field < end; field += FIELD_BYTES) {
-    text += u32(load<u16>(field, FIELD_NAME_BYTES)) + load<u16>(field, FIELD_VALUE_BYTES);
+    // Known names have their text in static memory.
+    if (load<u16>(field, FIELD_NAME_ID) == NAME_OTHER) text += load<u16>(field, FIELD_NAME_BYTES);
+    text += load<u16>(field, FIELD_VALUE_BYTES);
   }
   const textAt: u32 = HEAD_HEADER_BYTES + (count + spareFields) * FIELD_BYTES;
   if (textAt + text + spareText > 131072) return 0;
@@ -174,10 +178,14 @@ export function persistHead(head: u32, spareFields: u32, spareText: u32): u32 {
   at = moveText(copy, HEAD_REASON, HEAD_REASON_BYTES, at);
   const copyEnd = fieldsEnd(copy);
   for (let field = fieldAt(copy, 0); field < copyEnd; field += FIELD_BYTES) {
-    const nameBytes = u32(load<u16>(field, FIELD_NAME_BYTES));
-    memory.copy(at, load<u32>(field, FIELD_NAME), nameBytes);
-    store<u32>(field, at, FIELD_NAME);
-    at += nameBytes;
+    const nameId = u32(load<u16>(field, FIELD_NAME_ID));
+    if (nameId != NAME_OTHER) store<u32>(field, namePtr(nameId), FIELD_NAME);
+    else {
+      const nameBytes = u32(load<u16>(field, FIELD_NAME_BYTES));
+      memory.copy(at, load<u32>(field, FIELD_NAME), nameBytes);
+      store<u32>(field, at, FIELD_NAME);
+      at += nameBytes;
+    }
     const valueBytes = u32(load<u16>(field, FIELD_VALUE_BYTES));
     memory.copy(at, load<u32>(field, FIELD_VALUE), valueBytes);
     store<u32>(field, at, FIELD_VALUE);

@@ -12,12 +12,19 @@
 // A stream that found no room is put into its connection's blocked list; flushBlocked serves that list in turn.
 
 import { PROTOCOL_H1 } from "../../abi/engine-codes.ts";
-import { CHUNK_BYTES, REPLAY_SHARE } from "../../abi/limits.ts";
+import { REPLAY_SHARE } from "../../abi/limits.ts";
 import { poolBytes, release } from "../../core/pool.ts";
 import { releaseHead } from "../http/head.ts";
 import { C_PROTOCOL, C_PROXY } from "../tables/connections.ts";
 import { pauseReading, resumeReading } from "../tables/control.ts";
-import { CHUNK_END, CHUNK_HEADER_BYTES, CHUNK_NEXT, createChunk } from "../tables/output.ts";
+import {
+  CHUNK_END,
+  CHUNK_HEADER_BYTES,
+  CHUNK_NEXT,
+  createChunkBehind,
+  fillChunk,
+  isChunkFull,
+} from "../tables/output.ts";
 import {
   hasStreamFlag,
   S_CONNECTION,
@@ -253,8 +260,8 @@ function append(pipe: u32, ptr: u32, length: u32): bool {
   let left = length;
   while (left != 0) {
     let tail = load<u32>(pipe, P_TAIL);
-    if (tail == 0 || load<u32>(tail, CHUNK_END) == CHUNK_BYTES) {
-      const chunk = createChunk();
+    if (tail == 0 || isChunkFull(tail)) {
+      const chunk = createChunkBehind(tail, left);
       if (chunk == 0) return false;
       if (tail != 0) store<u32>(tail, chunk, CHUNK_NEXT);
       else store<u32>(pipe, chunk, P_HEAD);
@@ -262,9 +269,7 @@ function append(pipe: u32, ptr: u32, length: u32): bool {
       tail = chunk;
     }
     const end = load<u32>(tail, CHUNK_END);
-    const part = min(<u32>CHUNK_BYTES - end, left);
-    memory.copy(tail + end, from, part);
-    store<u32>(tail, end + part, CHUNK_END);
+    const part = fillChunk(tail, from, left);
     if (load<u32>(pipe, P_WAITING) == 0) {
       store<u32>(pipe, tail, P_CURSOR);
       store<u32>(pipe, end, P_CURSOR_AT);

@@ -2,10 +2,9 @@
 //
 // The same chunks as output's, in a list of their own; the codec reads them where they lie.
 
-import { CHUNK_BYTES } from "../../abi/limits.ts";
 import { release } from "../../core/pool.ts";
 import { C_BACKLOG_BYTES, C_BACKLOG_HEAD, C_BACKLOG_TAIL } from "./connections.ts";
-import { CHUNK_END, CHUNK_NEXT, createChunk } from "./output.ts";
+import { CHUNK_NEXT, createChunkBehind, fillChunk, isChunkFull } from "./output.ts";
 
 /** Keeps `length` bytes at the end of the backlog; false when the pool is exhausted. */
 export function appendBacklog(connection: u32, ptr: u32, length: u32): bool {
@@ -13,18 +12,15 @@ export function appendBacklog(connection: u32, ptr: u32, length: u32): bool {
   let left = length;
   while (left != 0) {
     let tail = load<u32>(connection, C_BACKLOG_TAIL);
-    if (tail == 0 || load<u32>(tail, CHUNK_END) == CHUNK_BYTES) {
-      const chunk = createChunk();
+    if (tail == 0 || isChunkFull(tail)) {
+      const chunk = createChunkBehind(tail, left);
       if (chunk == 0) return false;
       if (tail != 0) store<u32>(tail, chunk, CHUNK_NEXT);
       else store<u32>(connection, chunk, C_BACKLOG_HEAD);
       store<u32>(connection, chunk, C_BACKLOG_TAIL);
       tail = chunk;
     }
-    const end = load<u32>(tail, CHUNK_END);
-    const part = min(<u32>CHUNK_BYTES - end, left);
-    memory.copy(tail + end, from, part);
-    store<u32>(tail, end + part, CHUNK_END);
+    const part = fillChunk(tail, from, left);
     store<u32>(connection, load<u32>(connection, C_BACKLOG_BYTES) + part, C_BACKLOG_BYTES);
     from += part;
     left -= part;

@@ -35,7 +35,9 @@ export const CHUNK_END: u32 = 8;
 export const CHUNK_CAPACITY: u32 = 12; // header included
 export const CHUNK_HEADER_BYTES: u32 = 16;
 export const CHUNK_PAYLOAD_BYTES: u32 = CHUNK_BYTES - 16;
-/** The smallest first chunk: a response head and a short body. */
+/** The smallest chunk of bodies and backlogs: the pool's smallest block. */
+const CHUNK_BYTES_MIN: u32 = 256;
+/** The smallest first chunk of output: a response head and a short body. */
 const FIRST_CHUNK_BYTES: u32 = 1024;
 /** So many turns a connection keeps to whole chunks after a small one was not enough. */
 const BUSY_TURNS: u8 = 32;
@@ -44,9 +46,29 @@ const BUSY_TURNS: u8 = 32;
 let dirtyHead: u32 = 0;
 let dirtyTail: u32 = 0;
 
-/** Takes a fresh, empty chunk of CHUNK_BYTES; 0 when the pool is exhausted. */
-export function createChunk(): u32 {
-  return createChunkOf(CHUNK_BYTES);
+/**
+ * Takes a fresh, empty chunk for `wanted` bytes behind `tail` (0 = it is the first): as small as they are, each larger
+ * than the one before, CHUNK_BYTES at most. A thousand waiting bodies of one byte then hold no sixteen megabytes. 0 when
+ * the pool is exhausted.
+ */
+export function createChunkBehind(tail: u32, wanted: u32): u32 {
+  const before = tail == 0 ? 0 : load<u32>(tail, CHUNK_CAPACITY) * 2;
+  const bytes = min(<u32>CHUNK_BYTES, max(max(before, wanted + CHUNK_HEADER_BYTES), CHUNK_BYTES_MIN));
+  return createChunkOf(1 << (32 - clz<u32>(bytes - 1)));
+}
+
+/** Whether nothing fits behind what a chunk holds. */
+export function isChunkFull(chunk: u32): bool {
+  return load<u32>(chunk, CHUNK_END) == load<u32>(chunk, CHUNK_CAPACITY);
+}
+
+/** Appends what fits of `length` bytes to a chunk; how many those are. */
+export function fillChunk(chunk: u32, ptr: u32, length: u32): u32 {
+  const end = load<u32>(chunk, CHUNK_END);
+  const part = min(load<u32>(chunk, CHUNK_CAPACITY) - end, length);
+  memory.copy(chunk + end, ptr, part);
+  store<u32>(chunk, end + part, CHUNK_END);
+  return part;
 }
 
 function createChunkOf(bytes: u32): u32 {
