@@ -58,15 +58,16 @@ function document(): string {
 
 What the worst conversations of each kind cost: one hostile client of an idle engine, in virtual time, upstreams that do
 what is worst. *Held* is memory of the engine at the worst moment: blocks of the pool and records of the tables. *Back*
-is what went to the client. Ratios are for each byte that the client had sent, counted as ${INPUT_BYTES_MIN / 1024} KiB at least; none may be
-above ${RATIO_MAX}, and a client that has not sent a whole request holds at most ${HEADLESS_BYTES_MAX / 1024} KiB.
+is what went to the client. Ratios are for each byte that the client had sent, counted as ${kib(INPUT_BYTES_MIN)} KiB at
+least; none may be above ${RATIO_MAX}, and a client that has not sent a whole request holds at most
+${kib(HEADLESS_BYTES_MAX)} KiB.
 
 | conversation | sent, KiB | held, KiB | held : sent | back : sent | sent upstream, KiB |
 |---|---|---|---|---|---|
 ${rows.join("\n")}
 
 *By windows*: the upstream's bytes wait for a client that takes none. No ratio bounds that, for a request of thirteen
-bytes may have an answer of any length: the stream window (${H2_STREAM_WINDOW_BYTES / 1024} KiB) bounds each stream,
+bytes may have an answer of any length: the stream window (${kib(H2_STREAM_WINDOW_BYTES)} KiB) bounds each stream,
 ${H2_STREAMS_MAX} streams a connection, and the pool all of them together (windows shrink when 80 % of it is used, and new
 requests are refused from 95 % on).
 
