@@ -68,7 +68,7 @@ ${rows.join("\n")}
 
 *By windows*: the upstream's bytes wait for a client that takes none. No ratio bounds that, for a request of thirteen
 bytes may have an answer of any length: the stream window (${kib(H2_STREAM_WINDOW_BYTES)} KiB) bounds each stream,
-${H2_STREAMS_MAX} streams a connection, and the pool all of them together (windows shrink when 80 % of it is used, and new
+${H2_STREAMS_MAX} streams a connection, and the pool all of them (windows shrink when 80 % of it is used, and new
 requests are refused from 95 % on).
 
 What HPACK names in one byte, HTTP/1.1 writes in full: upstream traffic is not bounded by a ratio, only by the size of a

@@ -48,8 +48,8 @@ let dirtyTail: u32 = 0;
 
 /**
  * Takes a fresh, empty chunk for `wanted` bytes behind `tail` (0 = it is the first): as small as they are, each larger
- * than the one before, CHUNK_BYTES at most. A thousand waiting bodies of one byte then hold no sixteen megabytes. 0 when
- * the pool is exhausted.
+ * than the one before, CHUNK_BYTES at most. A thousand waiting bodies of one byte then hold no sixteen megabytes. 0
+ * when the pool is exhausted.
  */
 export function createChunkBehind(tail: u32, wanted: u32): u32 {
   const before = tail == 0 ? 0 : load<u32>(tail, CHUNK_CAPACITY) * 2;
