@@ -32,6 +32,10 @@ export const RESULT_FAILED = 1;
 /** The client went away, or the attempt was given up before the instance could answer: says nothing about it. */
 export const RESULT_UNKNOWN = 2;
 
+// Flags of a load report.
+/** The instance takes no new requests soon. */
+export const REPORT_DRAINING = 1;
+
 // Why an instance was ejected.
 export const EJECTED_CONSECUTIVE = 1;
 export const EJECTED_SUCCESS_RATE = 2;

@@ -1,9 +1,12 @@
 // The balancer's memory map: one shared memory for all threads, fixed, zero at the start.
 //
-//   ╒════════╤═════════╤═══════════╤══════╤════════╤═════════╤════════╤════════╤══════════╤═════════╤═══════╤═══════╕
-//   │ header │ workers │ instances │ sets │ limits │ tunings │ vitals │ gauges │ service  │ metric  │ stats │ arena │
-//   │        │ × W     │ columns   │ × S  │        │         │        │ × W    │ counts×W │ cells×W │ × W   │       │
-//   └────────┴─────────┴───────────┴──────┴────────┴─────────┴────────┴────────┴──────────┴─────────┴───────┴───────┘
+//   ╒════════╤═════════╤═══════════╤══════╤════════╤═════════╤════════╤═══════════╕
+//   │ header │ workers │ instances │ sets │ limits │ tunings │ vitals │ estimates │
+//   │        │ × W     │ columns   │ × S  │        │         │        │           │
+//   ╞════════╪═════════╪═══════════╪══════╪════════╪═════════╧════════╧═══════════╛
+//   │ gauges │ service │ metric    │ stats│ arena  │
+//   │ × W    │counts×W │ cells × W │ × W  │        │
+//   └────────┴─────────┴───────────┴──────┴────────┘
 //
 // Rule 1: integer constants below 2^31, read by asc and by Node (the views in src/wasm).
 // Rule 2: each region names its writers. "× W" is one column per worker, written by that worker alone, so no
@@ -154,6 +157,16 @@ export const VITAL_WINDOW_AT_OFFSET = 112;
 export const VITAL_BYTES = 128;
 export const VITALS = TUNINGS + TUNING_BYTES * SERVICES_MAX;
 
+// ── Estimates: what the app beside us took lately, by the load it had; any thread, atomic ────────
+
+/** Loads that are told apart: 0 to 31 requests in flight exactly, then four to the octave. */
+export const ESTIMATE_LOADS = 64;
+/** Samples that are kept of each load (Prequal's server module: one small ring per load). */
+export const ESTIMATE_SAMPLES = 16;
+/** One u32 cursor per load, then per load its samples: u64 of µs below and the time in ms above. */
+export const ESTIMATES = VITALS + VITAL_BYTES * INSTANCES_MAX;
+export const ESTIMATE_RINGS = ESTIMATES + 4 * ESTIMATE_LOADS;
+
 // ── Gauges: per worker and instance; cleared when a worker dies ──────────────────────────────────
 
 /** Requests between pick (or adopt) and release. */
@@ -163,7 +176,7 @@ export const GAUGE_PENDING_OFFSET = 4;
 /** Open upstream connections. */
 export const GAUGE_CONNECTIONS_OFFSET = 8;
 export const GAUGE_BYTES = 16;
-export const GAUGES = VITALS + VITAL_BYTES * INSTANCES_MAX;
+export const GAUGES = ESTIMATE_RINGS + 8 * ESTIMATE_SAMPLES * ESTIMATE_LOADS;
 export const GAUGE_COLUMN_BYTES = GAUGE_BYTES * INSTANCES_MAX;
 
 // ── Service counts: per worker and service, one u32 per counter; cleared when a worker dies ──────

@@ -17,6 +17,8 @@
 //   stateOf(slot) · generationOf(slot) · weightOf(slot) · serviceOf(set) · memberCountOf(set) · modeOf(set)
 //   eject(slot) · restore(slot) → 1 if this call changed it
 //   markSilent(slot) → 1 if set aside · clearSilent(slot) → 1 if back · ejectionReason(slot) → EJECTED_* or 0
+//   report(slot, inflight, latencyUs, flags)   an instance's load report; REPORT_* flags
+//   recordEstimate(slot, us) · estimateLatency(slot) → µs   the app beside us, for our own reports
 //   count(cell, delta) · observeLatency(cellBase, us) · observeInstance(slot, us, RESULT_*)
 //
 // For the main thread besides (through src/wasm/balancer.ts):
@@ -35,6 +37,7 @@
 import { admit, countOf, leave, setLimit, waitForAdmission } from "./admission.ts";
 import { arenaUsed } from "./arena.ts";
 import { quiesce, reclaim } from "./epochs.ts";
+import { estimateLatency, recordEstimate } from "./estimate.ts";
 import {
   adopt,
   connectionClosed,
@@ -58,6 +61,7 @@ import {
   stateOf,
   weightOf,
 } from "./instances.ts";
+import { report } from "./load.ts";
 import { count, observeLatency } from "./metrics.ts";
 import { clearSilent, ejectionReason, markSilent } from "./outlier.ts";
 import { pick } from "./pick.ts";
@@ -87,6 +91,7 @@ export {
   create,
   eject,
   ejectionReason,
+  estimateLatency,
   generationOf,
   inflightOf,
   leave,
@@ -101,7 +106,9 @@ export {
   pick,
   quiesce,
   reclaim,
+  recordEstimate,
   release,
+  report,
   restore,
   serviceOf,
   setInstance,

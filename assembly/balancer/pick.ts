@@ -94,7 +94,7 @@ function pickMember(block: u32, cursorPtr: u32, hash: u32, service: u32): i32 {
     case POLICY_MAGLEV:
       return pickMaglev(block, hash, service);
     case POLICY_ADAPTIVE:
-      return pickAdaptive(block);
+      return pickAdaptive(block, service);
     default:
       return unreachable();
   }

@@ -17,6 +17,7 @@ import {
   WORKERS_HIGH_OFFSET,
 } from "../abi/balancer-table.ts";
 import { INSTANCE_BUCKET_FIRST_LOG2, INSTANCE_BUCKETS, INSTANCE_BUCKETS_PER_OCTAVE } from "../abi/metrics.ts";
+import { learnLatency } from "./load.ts";
 import { judge } from "./outlier.ts";
 import { ownStats } from "./thread.ts";
 
@@ -42,6 +43,7 @@ export function observeInstance(slot: u32, us: u32, result: u32): void {
   store<u64>(ptr, load<u64>(ptr, STAT_SUM_OFFSET) + u64(us), STAT_SUM_OFFSET);
   const bucketPtr = ptr + STAT_BUCKETS_OFFSET + bucketOf(us) * 4;
   store<u32>(bucketPtr, load<u32>(bucketPtr) + 1);
+  if (result != RESULT_UNKNOWN) learnLatency(slot, us, result);
   judge(slot, result);
 }
 

@@ -46,6 +46,9 @@ export interface BalancerExports {
   observeLatency(cellBase: number, us: number): void;
   observeInstance(slot: number, us: number, result: number): void;
   setTime(us: number): void;
+  report(slot: number, inflight: number, latencyUs: number, flags: number): void;
+  recordEstimate(slot: number, us: number): void;
+  estimateLatency(slot: number): number;
   markSilent(slot: number): number;
   clearSilent(slot: number): number;
   ejectionReason(slot: number): number;

@@ -78,6 +78,7 @@ describe("the memory map", () => {
     ["waiting", table.WAITING, 4 * table.SERVICES_MAX],
     ["tunings", table.TUNINGS, table.TUNING_BYTES * table.SERVICES_MAX],
     ["vitals", table.VITALS, table.VITAL_BYTES * table.INSTANCES_MAX],
+    ["estimates", table.ESTIMATES, 4 * table.ESTIMATE_LOADS + 8 * table.ESTIMATE_SAMPLES * table.ESTIMATE_LOADS],
     ["gauges", table.GAUGES, table.GAUGE_COLUMN_BYTES * table.WORKERS_MAX],
     ["service counts", table.SERVICE_COUNTS, table.SERVICE_COUNT_COLUMN_BYTES * table.WORKERS_MAX],
     ["cells", table.CELLS, table.CELL_COLUMN_BYTES * table.WORKERS_MAX],

@@ -1,0 +1,160 @@
+// How loaded an instance is, as far as we can know: what it reported, and what we have seen of it ourselves.
+//
+// Reports (pushed by inbound sidecars, DESIGN §2) say how many requests an instance has of all its callers and how long
+// one takes there. From the count our own part at that moment is taken off; what is left is the others'. Adding our
+// requests of now to it compensates for all that we sent since, and for what came back. As a report ages the others'
+// part is taken for the average more and more: a queue lives about as long as its requests do.
+//
+// A report is good for a number of picks only. Beyond it, an instance that looked idle counts as the average one, so
+// that a caller with much to send does not pour it all onto the one that reported last.
+//
+// Our own view is a peak-EWMA (Finagle): up at once, down over ten seconds, and towards zero while nobody asks, so that
+// an instance that was slow is tried again. Failures count as slow.
+
+import { REPORT_DRAINING, RESULT_FAILED } from "../abi/balancer-codes.ts";
+import {
+  INSTANCES_MAX,
+  TUNING_REPORTED_OFFSET,
+  TUNING_SPREAD_OFFSET,
+  VITAL_EWMA_OFFSET,
+  VITAL_FAILED_AT_OFFSET,
+  VITAL_REPORT_OFFSET,
+  VITAL_REPORT_USES_OFFSET,
+  VITAL_REPORTED_AT_OFFSET,
+} from "../abi/balancer-table.ts";
+import { loadOf } from "./gauges.ts";
+import { noteDraining } from "./outlier.ts";
+import { now, nowMs } from "./time.ts";
+import { tuningOf } from "./tuning.ts";
+import { serviceOfSlot, vitalOf } from "./vitals.ts";
+
+/** Time constant of the average (Finagle's and Linkerd's 10 s). */
+const DECAY_MS: f32 = 10000;
+/** A failure counts as so many times slower than what is known, at least and at most. */
+const FAILURE_FACTOR: f32 = 8;
+const FAILURE_US_MIN: f32 = 10000;
+const FAILURE_US_MAX: f32 = 1000000;
+/** How long a failure makes our own view count beside the instance's. */
+const FAILURE_MEMORY_MS: u32 = 10000;
+/** Idle connections report once a second: after three without, an instance is one that does not report. */
+const REPORT_AGE_MAX_US: u64 = 3000000;
+/** Picks for which an idle-looking report is believed. */
+const REPORT_USES_MAX: u32 = 16;
+/** A report's count fades over so many times the latency it tells, at least REPORT_FADE_US_MIN. */
+const REPORT_FADE: f32 = 8;
+const REPORT_FADE_US_MIN: f32 = 20000;
+/** What tells hot from cold is this quantile of the reported counts (Prequal: 0.84; 0.6 to 0.9 do well). */
+const HOT_QUANTILE: f32 = 0.75;
+/** Weight of one report in the service's average. */
+const SPREAD_STEP: f32 = 0.0625;
+
+// Per instance (thread): results of `readLoad`.
+/** Requests at the instance, of all callers as far as known. */
+export let loadRequests: f32 = 0;
+/** What one takes there, µs; 0 = unknown. */
+export let loadLatency: f32 = 0;
+/** Whether that is what the instance itself says. */
+export let loadIsReported: bool = false;
+
+/** Takes a load report: requests in flight at `slot`, µs that one takes there (0 = unknown), REPORT_* flags. */
+export function report(slot: u32, inflight: u32, latencyUs: u32, flags: u32): void {
+  assert(slot < u32(INSTANCES_MAX));
+  const vital = vitalOf(slot);
+  const own = loadOf(slot);
+  const others: u32 = inflight > own ? inflight - own : 0;
+  atomic.store<u64>(vital + VITAL_REPORT_OFFSET, (u64(latencyUs) << 32) | u64(others));
+  atomic.store<u64>(vital + VITAL_REPORTED_AT_OFFSET, now);
+  atomic.store<u32>(vital + VITAL_REPORT_USES_OFFSET, 0);
+  noteDraining(slot, (flags & REPORT_DRAINING) != 0);
+  const service = serviceOfSlot(slot);
+  if (service == 0) return;
+  const tuning = tuningOf(service - 1);
+  learnSpread(tuning + TUNING_SPREAD_OFFSET, f32(inflight), f32(others));
+  atomic.store<u64>(tuning + TUNING_REPORTED_OFFSET, now);
+}
+
+/** Whether instances of a service report at present. */
+export function hasReports(service: u32): bool {
+  const at = atomic.load<u64>(tuningOf(service) + TUNING_REPORTED_OFFSET);
+  return at != 0 && now < at + REPORT_AGE_MAX_US;
+}
+
+/** Requests in flight above which an instance of the service is hot. */
+export function hotAbove(service: u32): f32 {
+  return reinterpret<f32>(u32(atomic.load<u64>(tuningOf(service) + TUNING_SPREAD_OFFSET)));
+}
+
+/** Reads what is known of an instance into `loadRequests`, `loadLatency`, `loadIsReported`. */
+export function readLoad(slot: u32, service: u32): void {
+  const vital = vitalOf(slot);
+  const own = f32(loadOf(slot));
+  const at = atomic.load<u64>(vital + VITAL_REPORTED_AT_OFFSET);
+  const age = now > at ? now - at : 0;
+  loadIsReported = at != 0 && age < REPORT_AGE_MAX_US;
+  if (!loadIsReported) {
+    loadRequests = own;
+    loadLatency = ownLatency(slot);
+    return;
+  }
+  const told = atomic.load<u64>(vital + VITAL_REPORT_OFFSET);
+  const reported = f32(u32(told >> 32));
+  const mean = reinterpret<f32>(u32(atomic.load<u64>(tuningOf(service) + TUNING_SPREAD_OFFSET) >> 32));
+  const fade = max<f32>(REPORT_FADE_US_MIN, reported * REPORT_FADE);
+  let others = mean + (f32(u32(told)) - mean) * (fade / (fade + f32(age)));
+  if (others < mean && atomic.load<u32>(vital + VITAL_REPORT_USES_OFFSET) >= REPORT_USES_MAX) others = mean;
+  loadRequests = others + own;
+  const failedAt = atomic.load<u32>(vital + VITAL_FAILED_AT_OFFSET);
+  if (reported == 0) loadLatency = ownLatency(slot);
+  else if (failedAt != 0 && nowMs() - failedAt < FAILURE_MEMORY_MS) loadLatency = max<f32>(reported, ownLatency(slot));
+  else loadLatency = reported;
+}
+
+/** A pick went by the report of `slot`. */
+export function useReport(slot: u32): void {
+  atomic.add<u32>(vitalOf(slot) + VITAL_REPORT_USES_OFFSET, 1);
+}
+
+/** Takes one sample into the average of `slot`. */
+export function learnLatency(slot: u32, us: u32, result: u32): void {
+  const ptr = vitalOf(slot) + VITAL_EWMA_OFFSET;
+  const at = nowMs();
+  let seen = atomic.load<u64>(ptr);
+  for (let tries = 0; tries < 4; tries += 1) {
+    const known = reinterpret<f32>(u32(seen));
+    const weight = decay(at - u32(seen >> 32));
+    let sample = f32(us);
+    if (result == RESULT_FAILED) {
+      const slow = min<f32>(FAILURE_US_MAX, max<f32>(FAILURE_US_MIN, known * weight * FAILURE_FACTOR));
+      sample = max<f32>(sample, slow);
+    }
+    const average = sample >= known * weight ? sample : known * weight + sample * (1 - weight);
+    const next = (u64(at) << 32) | u64(reinterpret<u32>(average));
+    const found = atomic.cmpxchg<u64>(ptr, seen, next);
+    if (found == seen) return;
+    seen = found; // another thread's sample is as good as ours: it is not tried for ever
+  }
+}
+
+/** Our own view of what a request takes at `slot`, µs, fading while nobody asks; 0 = never seen. */
+export function ownLatency(slot: u32): f32 {
+  const seen = atomic.load<u64>(vitalOf(slot) + VITAL_EWMA_OFFSET);
+  return reinterpret<f32>(u32(seen)) * decay(nowMs() - u32(seen >> 32));
+}
+
+/** e^(−age / DECAY_MS), near enough, without a table (a table would be data). */
+function decay(ageMs: u32): f32 {
+  const x = f32(ageMs) / DECAY_MS;
+  return 1 / (1 + x + x * x * 0.5);
+}
+
+/** Moves the service's threshold and average by one report: a quantile found by steps (Robbins and Monro, 1951). */
+function learnSpread(ptr: u32, inflight: f32, others: f32): void {
+  const seen = atomic.load<u64>(ptr);
+  let hot = reinterpret<f32>(u32(seen));
+  let mean = reinterpret<f32>(u32(seen >> 32));
+  mean += (others - mean) * SPREAD_STEP;
+  const step = max<f32>(0.25, hot * 0.1);
+  hot = max<f32>(0, hot + step * (inflight > hot ? HOT_QUANTILE : HOT_QUANTILE - 1));
+  // One try: of two reports at once, one moves it.
+  atomic.cmpxchg<u64>(ptr, seen, (u64(reinterpret<u32>(mean)) << 32) | u64(reinterpret<u32>(hot)));
+}
