@@ -41,7 +41,7 @@ const REPORT_AGE_MAX_US: u64 = 3000000;
 /** Picks for which an idle-looking report is believed. */
 const REPORT_USES_MAX: u32 = 16;
 /** A report's count fades over so many times the latency it tells, at least REPORT_FADE_US_MIN. */
-const REPORT_FADE: f32 = 8;
+const REPORT_FADE: f32 = 2;
 const REPORT_FADE_US_MIN: f32 = 20000;
 /** What tells hot from cold is this quantile of the reported counts (Prequal: 0.84; 0.6 to 0.9 do well). */
 const HOT_QUANTILE: f32 = 0.75;

@@ -28,9 +28,9 @@ import { drawCandidate, drawMember } from "./alias-table.ts";
 /** Draws for a second member before a walk looks for any. */
 const DRAWS_MAX: u32 = 4;
 /** Members that are looked at where there are reports. */
-const CHOICES: u32 = 4;
+const CHOICES: u32 = 5;
 /** Latencies closer than this are the same. */
-const LATENCY_RATIO: f32 = 1.4;
+const LATENCY_RATIO: f32 = 1.8;
 
 // Per instance (thread): the best of the pick under way.
 let best: i32 = 0;
