@@ -86,7 +86,7 @@ const FILE_LINES_MAX = 400;
 const FUNCTION_LINES_MAX = 70;
 const LINE_COLUMNS_MAX = 120;
 
-const CODE_FOLDERS = ["assembly", "src", "test", "examples", "bench", "tools", "vitest.config.ts"];
+const CODE_FOLDERS = ["assembly", "src", "test", "examples", "bench", "sim", "tools", "vitest.config.ts"];
 const CODE = /\.(ts|mjs)$/;
 const TEST = /\.test\.ts$/;
 const files = listFiles(CODE_FOLDERS, CODE).map(readSource);

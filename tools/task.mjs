@@ -1,6 +1,6 @@
 // One entry for every npm script: it sets up what is missing, then runs what was asked for.
 //
-//   node tools/task.mjs build | check | test [files…] | demo [--once] | fuzz […] | bench […] | run […]
+//   node tools/task.mjs build | check | test [files…] | demo [--once] | fuzz […] | bench […] | sim balance | run […]
 //
 // On a bare machine there is only Node and npm. So this file and its neighbours are plain JavaScript without
 // dependencies, fit for any Node from 18 on; everything after the set-up runs under the pinned Node 26, which arrives
@@ -20,14 +20,16 @@ const USAGE = `usage: node tools/task.mjs <task> [arguments]
   demo [--once] a whole mesh on this host
   fuzz […]      hostile bytes for as long as asked: fuzz --minutes 10
   bench […]     Pillion beside the proxies that this host has
+  sim balance   the balancer's policies in simulated meshes
   run […]       pillion itself, with the arguments that follow: run version
 `;
 
-/** What `demo`, `fuzz`, `bench` and `run` start, under the pinned Node, once everything is built. */
+/** What `demo`, `fuzz`, `bench`, `sim` and `run` start, under the pinned Node, once everything is built. */
 const PROGRAMS = {
   demo: ["build/js/src/main.js", "demo"],
   fuzz: ["test/fuzz/run.ts"],
   bench: ["bench/main.ts"],
+  sim: ["sim/main.ts"],
   run: ["build/js/src/main.js"],
 };
 

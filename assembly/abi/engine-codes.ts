@@ -42,6 +42,8 @@ export const EVENT_INFORMATIONAL = 11;
 export const EVENT_READY = 12;
 /** An acknowledgement of our PING. */
 export const EVENT_PONG = 13;
+/** A load report of another sidecar (HTTP/2, private frame); eventPtr: its payload. */
+export const EVENT_REPORT = 14;
 
 // eventFlags of EVENT_RESET.
 /** The peer did it (else: we did, because the message was malformed; RST_STREAM is already queued). */

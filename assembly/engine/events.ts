@@ -9,12 +9,14 @@ import {
   EVENT_PONG,
   EVENT_READY,
   EVENT_REFUSE,
+  EVENT_REPORT,
   EVENT_RESET,
   EVENT_TRAILERS,
 } from "../abi/engine-codes.ts";
 import { eventCode, eventEnd, eventFlags, eventLen, eventPtr, eventStream } from "./http/event.ts";
 import { noteAnswer } from "./proxy/liveness.ts";
 import { serveConnection } from "./proxy/loss.ts";
+import { receiveReport } from "./proxy/reports.ts";
 import {
   receiveDownstreamReset,
   receiveRequest,
@@ -59,7 +61,8 @@ export function handleRequestEvent(event: i32): void {
 
 /** An event of a server's connection. */
 export function handleResponseEvent(connection: u32, event: i32): void {
-  if (event != EVENT_PONG) noteAnswer(connection);
+  // A sidecar answers PINGs and reports while its app may be hung.
+  if (event != EVENT_PONG && event != EVENT_REPORT) noteAnswer(connection);
   switch (event) {
     case EVENT_HEAD:
       receiveResponse(eventStream, eventPtr, eventEnd);
@@ -81,6 +84,9 @@ export function handleResponseEvent(connection: u32, event: i32): void {
       break;
     case EVENT_GOAWAY:
       drainConnection(connection);
+      break;
+    case EVENT_REPORT:
+      receiveReport(connection, eventPtr);
       break;
     case EVENT_READY:
       store<u8>(connection, 1, CP_IS_READY);

@@ -16,6 +16,7 @@ import { exchangeCount as countExchanges, exchangeAt, STATE_FREE, X_STATE } from
 import { holdDeadline } from "./proxy/hold.ts";
 import { createLog, droppedEntries, setAccessLogOn } from "./proxy/log.ts";
 import { drainGone } from "./proxy/membership.ts";
+import { idleReportsAt, reportIdle } from "./proxy/reports.ts";
 import { passDue } from "./proxy/response.ts";
 import { checkUpstream } from "./proxy/rest.ts";
 import { createSilence } from "./proxy/silence.ts";
@@ -128,6 +129,7 @@ export function more(): u32 {
 export function advance(nowUs: f64): void {
   const now = u64(nowUs);
   setClock(nowUs);
+  reportIdle();
   let node = takeDueTimer(now);
   while (node != 0) {
     const owner = timerOwner(node);
@@ -140,9 +142,7 @@ export function advance(nowUs: f64): void {
 
 /** The next time at which `advance` has something to do, µs; 0 = none. */
 export function deadline(): f64 {
-  const timer = nextDeadline();
-  const hold = holdDeadline();
-  return f64(hold != 0 && (timer == 0 || hold < timer) ? hold : timer);
+  return f64(earlier(earlier(nextDeadline(), holdDeadline()), idleReportsAt()));
 }
 
 /** From now on connections take no new requests once their peers had time to hear of it. */
@@ -205,6 +205,12 @@ export function trap(): void {
 
 // Per-instance state of this worker.
 let isDraining: bool = false;
+
+/** The earlier of two times of which 0 is none. */
+function earlier(left: u64, right: u64): u64 {
+  if (left == 0 || right == 0) return left | right;
+  return min(left, right);
+}
 
 /** What time it is, for the engine and for this thread's balancer. */
 function setClock(nowUs: f64): void {

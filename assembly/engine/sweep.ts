@@ -18,6 +18,7 @@ import { stopH1 } from "./h1/index.ts";
 import { stopH2 } from "./h2/index.ts";
 import { now } from "./http/event.ts";
 import { clearLog, entryBytes, hasEntries, takeEntry } from "./proxy/log.ts";
+import { addReport } from "./proxy/reports.ts";
 import { connectTimeoutOf, takeConnect } from "./proxy/upstream.ts";
 import { instanceAt } from "./route/index.ts";
 import { destroyBacklog } from "./tables/backlog.ts";
@@ -112,7 +113,10 @@ function sweep(connection: u32): void {
   }
   if (hasFlag(connection, CONNECTION_CONNECTING)) return;
   tellPause(connection);
-  if (load<u32>(connection, C_OUT_IN_FLIGHT) == 0 && load<u32>(connection, C_OUT_BYTES) != 0) addWrites(connection);
+  if (load<u32>(connection, C_OUT_IN_FLIGHT) == 0 && load<u32>(connection, C_OUT_BYTES) != 0) {
+    addReport(connection);
+    addWrites(connection);
+  }
   if (load<u32>(connection, C_OUT_BYTES) != 0) {
     if (hasFlag(connection, CONNECTION_CLOSE_WANTED)) awaitFlush(connection);
     return;

@@ -4,12 +4,7 @@
 // of one run is known in another and memories can serve many: creating one costs more than a run of a second.
 
 import { INSTANCES_MAX, SERVICES_MAX } from "../../assembly/abi/balancer-table.ts";
-import {
-  type BalancerExports,
-  createBalancerMemory,
-  instantiateBalancer,
-  loadModule,
-} from "../../src/wasm/index.ts";
+import { type BalancerExports, createBalancerMemory, instantiateBalancer, loadModule } from "../../src/wasm/index.ts";
 
 /** Slots that one run may use. */
 export const RUN_SLOTS = 64;
@@ -44,7 +39,8 @@ export class Memories {
 
   /** The seat of sidecar `index`, whose balancer draws by `seed`. */
   seat(index: number, seed: number): Seat {
-    const { memory, main } = (this.#kept[index] ??= this.#create());
+    this.#kept[index] ??= this.#create();
+    const { memory, main } = this.#kept[index];
     main.clearWorker(0);
     const worker = instantiateBalancer(this.#module, memory);
     worker.start(0, seed);

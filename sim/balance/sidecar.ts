@@ -1,4 +1,4 @@
-// An outbound sidecar of the simulation: it publishes members, picks, waits for the answer, observes; and takes reports.
+// An outbound sidecar of the simulation: publishes members, picks, waits for the answer, observes, takes reports.
 
 import { RESULT_FAILED, RESULT_OK } from "../../assembly/abi/balancer-codes.ts";
 import { hashText, POLICY_CODES, type PolicyName } from "../../src/wasm/index.ts";

@@ -12,6 +12,7 @@ import { NO_INSTANCE } from "../../abi/balancer-codes.ts";
 import { randomBelow } from "../../core/random.ts";
 import { lookupLength, memberCount, memberSlot, memberWeight, totalWeight } from "../block.ts";
 import { isWanted } from "../eligible.ts";
+import { loadOf } from "../gauges.ts";
 import {
   hasReports,
   hotAbove,
@@ -22,7 +23,6 @@ import {
   readLoad,
   useReport,
 } from "../load.ts";
-import { loadOf } from "../gauges.ts";
 import { drawCandidate, drawMember } from "./alias-table.ts";
 
 /** Draws for a second member before a walk looks for any. */

@@ -21,11 +21,15 @@
 //   releaseStreamH2(stream)                  destroys the record; resets the stream first where it is not over
 //   goawayH2(connection, code, final)        first notice (2^31 - 1), then the final one
 //   pingH2(connection)                       answered by EVENT_PONG
+//   takesReportsH2(connection): bool         the peer is Pillion too: it takes load reports
+//   reportedAtH2(connection): u64            when the last one was sent, µs
+//   sendReportH2(connection, inflight, latencyUs, flags, nowUs)   EVENT_REPORT at the peer
 //
 // After a send on a stream that is STREAM_RESET or whose side is over nothing happens: the caller learns it by events.
 
 import { isOpenH2, pingH2, startH2, startTurnH2, stopH2 } from "./connection.ts";
 import { receiveH2 } from "./receive.ts";
+import { reportedAtH2, sendReportH2, takesReportsH2 } from "./report.ts";
 import { sendDataH2, sendEndH2, sendHeadH2, sendInformationalH2, sendTrailersH2 } from "./send.ts";
 import { endH2, goawayH2, isFinalH2 } from "./shutdown.ts";
 import { canOpenH2, hasExtendedConnectH2, maxStreamsH2, openH2, releaseStreamH2, resetH2 } from "./streams.ts";
@@ -44,14 +48,17 @@ export {
   pingH2,
   receiveH2,
   releaseStreamH2,
+  reportedAtH2,
   resetH2,
   sendableH2,
   sendDataH2,
   sendEndH2,
   sendHeadH2,
   sendInformationalH2,
+  sendReportH2,
   sendTrailersH2,
   startH2,
   startTurnH2,
   stopH2,
+  takesReportsH2,
 };

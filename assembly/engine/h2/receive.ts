@@ -30,6 +30,7 @@ import { PREFACE, PREFACE_BYTES, receivePing } from "./connection.ts";
 import { continueData, skip, startData } from "./data.ts";
 import { spendPriority } from "./guard.ts";
 import { checkContinuation, receiveContinuation, receiveHeaders, releaseBlock } from "./headers.ts";
+import { isReport, receiveReport } from "./report.ts";
 import { receiveSettings } from "./settings.ts";
 import { failConnection, receiveGoaway, stopConnection, sweepStreams } from "./shutdown.ts";
 import {
@@ -41,6 +42,7 @@ import {
   FRAME_HEADERS,
   FRAME_PING,
   FRAME_PRIORITY,
+  FRAME_REPORT,
   FRAME_RST_STREAM,
   FRAME_SETTINGS,
   FRAME_WINDOW_UPDATE,
@@ -130,7 +132,7 @@ function receiveFrame(connection: u32): i32 {
     setInputPtr(payload);
     return startData(connection, length, flags, id);
   }
-  if (type > FRAME_CONTINUATION) {
+  if (type > FRAME_CONTINUATION && !isReport(connection, type, id, length)) {
     // Unknown types are passed over (RFC 9113 §5.5).
     store<u32>(connection, 0, C_PARTIAL_BYTES);
     setInputPtr(payload);
@@ -184,6 +186,8 @@ function receiveWhole(connection: u32, type: u32, flags: u32, id: u32, ptr: u32,
       return receivePriority(connection, id, ptr, length);
     case FRAME_CONTINUATION:
       return receiveContinuation(connection, flags, id, ptr, length);
+    case FRAME_REPORT:
+      return receiveReport(ptr, length);
     default:
       // PUSH_PROMISE: clients may not, and our servers were told not to (RFC 9113 §8.4).
       return failConnection(connection, H2_PROTOCOL_ERROR, GLITCH_PUSH);

@@ -53,6 +53,7 @@ export const H_TURN_FRAMES: u32 = C_CODEC + 230; // u16
 export const H_SETTINGS_SENT: u32 = C_CODEC + 232; // u8 not yet acknowledged
 export const H_CLOSED_AT: u32 = C_CODEC + 233; // u8 next place in H_CLOSED
 export const H_PING: u32 = C_CODEC + 236; // u32 number of our last PING
+export const H_REPORTED_AT: u32 = C_CODEC + 240; // u64 µs when a load report was written last
 export const H_CLOSED: u32 = C_CODEC + 256; // 16 × u32: id >> 1 << 2 | CLOSED_*
 export const CLOSED_COUNT: u32 = 16;
 
@@ -100,6 +101,9 @@ export const FRAME_PING: u32 = 6;
 export const FRAME_GOAWAY: u32 = 7;
 export const FRAME_WINDOW_UPDATE: u32 = 8;
 export const FRAME_CONTINUATION: u32 = 9;
+
+/** Private: a load report, on stream 0, between two Pillions (DESIGN §2). */
+export const FRAME_REPORT: u32 = 0xf1;
 
 export const FRAME_HEADER_BYTES: u32 = 9;
 

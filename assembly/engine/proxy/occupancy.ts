@@ -24,6 +24,7 @@ import {
   X_UP,
   X_UPSTREAM_US,
 } from "./exchange.ts";
+import { noteTaken } from "./reports.ts";
 import { removePending } from "./upstream.ts";
 
 /** gRPC codes that say something of the server: UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS. */
@@ -41,6 +42,7 @@ export function leaveInstance(exchange: u32, isFailure: bool): void {
   const result = isFailure ? RESULT_FAILED : resultOf(exchange);
   // Never sent: its few microseconds would make the instance look fast, and draw load to it.
   if (result == <u32>RESULT_UNKNOWN && load<u32>(exchange, X_UP) == 0) us = 0;
+  if (result != <u32>RESULT_UNKNOWN) noteTaken(slot, us);
   observeInstance(slot, us, result);
   releaseInstance(slot);
 }
