@@ -33,6 +33,7 @@ import { Ports } from "./ports.ts";
 import { Publisher } from "./publisher.ts";
 import { judgeReadiness } from "./readiness.ts";
 import { shutDown } from "./shutdown.ts";
+import { releaseStartMemory } from "./start-memory.ts";
 import { Supervisor } from "./supervisor.ts";
 import { describeDocuments, listInstances, listServices } from "./view.ts";
 
@@ -277,8 +278,10 @@ export class Sidecar implements AdminView {
   /** Says once, when everything is there, that traffic may come, and where. */
   #lookForReady(): void {
     const { isReady, ports } = this.readiness();
-    if (isReady) this.#log.info({ ports }, "ready");
-    else if (!this.#isDraining) this.#clock.after(READY_LOOK_MS, () => this.#lookForReady());
+    if (isReady) {
+      this.#log.info({ ports }, "ready");
+      releaseStartMemory();
+    } else if (!this.#isDraining) this.#clock.after(READY_LOOK_MS, () => this.#lookForReady());
   }
 
   // ── The registry ───────────────────────────────────────────────────────────────────────────────
