@@ -3,11 +3,16 @@
 // What a pump does in TypeScript (walking records, handing bytes on) is done here too, but outside of the clock: the
 // figure is what WebAssembly costs, and calls say how often it was entered.
 
+import { deserialize, serialize } from "node:v8";
 import { TEXT_AREA } from "../../assembly/abi/engine-memory.ts";
 import { LISTENER_OUTBOUND, RECORD_CONNECT, RECORD_WRITE } from "../../assembly/abi/engine-records.ts";
+import type { Documents } from "../../src/config/index.ts";
+import type { Endpoint } from "../../src/dataplane/messages.ts";
+import { Upstreams } from "../../src/dataplane/upstream.ts";
 import {
   Allocation,
   type CompiledSnapshot,
+  compileSnapshot,
   planPublication,
   publishStep,
   settleSnapshot,
@@ -20,7 +25,6 @@ import {
   loadModule,
   RECORD_WORDS,
 } from "../../src/wasm/index.ts";
-import { compileMesh, type WrittenMesh } from "../../test/support/route-engine.ts";
 
 /** Calls of one export: how often, how long in all and at most. */
 export interface CallTimes {
@@ -39,6 +43,11 @@ export class BenchEngine {
   readonly #engine: Engine;
   readonly #allocation: Allocation;
   #inForce: CompiledSnapshot | undefined;
+  /** The worker's book of addresses; nothing is looked up here. */
+  readonly #upstreams = new Upstreams(
+    () => {},
+    () => 0,
+  );
   #nowUs = 1_000_000;
 
   constructor() {
@@ -65,26 +74,31 @@ export class BenchEngine {
   }
 
   /** Puts a mesh in force in the order of a publication; every call is timed. */
-  load(mesh: WrittenMesh, revision: number): void {
-    const next = this.time("compile (main thread)", () => compileMesh(mesh, { revision }, this.#allocation));
+  load(documents: Documents, revision: number): void {
+    const next = this.time("compile (main thread)", () => compileSnapshot(documents, { revision }, this.#allocation));
     const plan = this.time("plan (main thread)", () => planPublication(this.#inForce, next));
     const publish = (steps: typeof plan.before) => {
       for (const step of steps) this.time(`publish ${step.kind} (main thread)`, () => publishStep(this.balancer, step));
     };
     publish(plan.before);
-    this.#activate(next.bytes);
+    this.#activate(next);
     publish(plan.after);
     this.#inForce = this.time("settle (main thread)", () => settleSnapshot(next));
-    if (this.#inForce !== next) this.#activate(this.#inForce.bytes);
+    if (this.#inForce !== next) this.#activate(this.#inForce);
     this.#allocation.releaseSlots();
     this.turn();
   }
 
-  #activate(bytes: Uint8Array): void {
+  /** What the main thread's message does on a worker, taking the message apart included. */
+  #activate({ revision, bytes, instances }: CompiledSnapshot): void {
     const engine = this.#engine;
-    this.time("copy of the program", () => engine.bytes.set(bytes, engine.snapshotArea()));
+    const endpoints = instances.map(({ slot, generation, address }) => ({ slot, generation, ...address }));
+    const message = this.time("write the message (main thread)", () => serialize({ revision, bytes, endpoints }));
+    const program = this.time("read the message", () => deserialize(message) as { readonly endpoints: Endpoint[] });
+    this.time("copy the program", () => engine.bytes.set(bytes, engine.snapshotArea()));
     const code = this.time("loadSnapshot", () => engine.loadSnapshot(bytes.length, this.#nowUs));
     if (code !== 0) throw new Error(`the engine refused the snapshot: ${code}`);
+    this.time("replace the endpoints", () => this.#upstreams.replace(program.endpoints));
   }
 
   /** A client connects; its handle. */

@@ -13,6 +13,7 @@ import {
   settings,
   windowUpdate,
 } from "../../test/support/frames.ts";
+import { parseMesh } from "../../test/support/route-engine.ts";
 import { spreadOf } from "../load/statistics.ts";
 import type { Row } from "./clock.ts";
 import { BenchEngine } from "./engine.ts";
@@ -62,7 +63,7 @@ class Traffic {
     const protocol = shape.version === "h2" ? "http2" : "http";
     const service = { protocol };
     const instance = { address: "127.0.0.1:9" };
-    this.#engine.load({ services: { bench: service }, instances: { bench: { a: instance } } }, 1);
+    this.#engine.load(parseMesh({ services: { bench: service }, instances: { bench: { a: instance } } }), 1);
     this.#engine.onBytes = (handle, bytes) => this.#take(handle, bytes);
     for (let index = 0; index < shape.connections; index += 1) {
       const handle = this.#engine.accept();

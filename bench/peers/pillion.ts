@@ -4,10 +4,12 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Load } from "../load/loads.ts";
-import { freePort, PROJECT, startServer } from "../system/process.ts";
+import { freePort, PROJECT, startServer, waitForPort } from "../system/process.ts";
 import { asRunning, backendPort, type Peer, type RunningPeer } from "./peer.ts";
 
 const PROGRAM = join(PROJECT, "bin/pillion");
+
+const READY_TIMEOUT_MS = 30_000;
 
 /** The service that the loads ask for. */
 export const AUTHORITY = "bench";
@@ -29,9 +31,19 @@ export async function startPillion(
   const path = join(folder, `${name}.yaml`);
   // JSON is YAML.
   writeFileSync(path, JSON.stringify(mesh));
-  const ports = ["--outbound", `127.0.0.1:${port}`, "--inbound", "off", "--admin", "off", "--probe", "off"];
-  const child = startServer(name, PROGRAM, ["run", "--mesh", `file:${path}`, ...ports, ...flags]);
-  return asRunning(name, child, port, AUTHORITY);
+  const probe = await freePort();
+  const ports = ["--outbound", `127.0.0.1:${port}`, "--inbound", "off", "--admin", "off"];
+  const args = ["run", "--mesh", `file:${path}`, ...ports, "--probe", `127.0.0.1:${probe}`, ...flags];
+  const child = startServer(name, PROGRAM, args);
+  const running = await asRunning(name, child, port, AUTHORITY);
+  // It accepts before the mesh is in force, and answers 503 until then.
+  await waitForPort(probe, name, child);
+  const endMs = performance.now() + READY_TIMEOUT_MS;
+  while (!(await fetch(`http://127.0.0.1:${probe}/ready`)).ok) {
+    if (performance.now() > endMs) throw new Error(`${name} does not become ready`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return running;
 }
 
 export const pillion: Peer = {

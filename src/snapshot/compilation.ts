@@ -69,6 +69,9 @@ export class Compilation {
     const wanted = Object.entries(tags).sort(([left], [right]) => (left < right ? -1 : 1));
     const ownPolicy = service.document.policy.balance.policy;
     const key = JSON.stringify([name, wanted, policy.balance.policy === ownPolicy ? "" : policy.balance.policy]);
+    // Thousands of rules name the same few sets: a service's instances are gone through once for each set.
+    const known = this.sets.get(key);
+    if (known !== undefined) return known.id;
     const candidates = (this.#candidates.get(name) ?? []).filter((candidate) => {
       return wanted.every(([tag, value]) => candidate.tags[tag] === value);
     });

@@ -132,6 +132,42 @@ describe("sets", () => {
   });
 });
 
+describe("subsets", () => {
+  it("that many rules name are gathered once: ten thousand rules over as many instances would take seconds", () => {
+    const [rules, instances] = [50, 20];
+    const to = [{ service: "users", tags: { zone: "a" } }];
+    const written = parseMesh({
+      instances: {
+        users: Object.fromEntries(
+          Array.from({ length: instances }, (_, index) => [
+            `i${index}`,
+            { address: `h${index}:1`, tags: { zone: "a" } },
+          ]),
+        ),
+      },
+      routes: {
+        r: { rules: Array.from({ length: rules }, (_, index) => ({ match: { path: { exact: `/${index}` } }, to })) },
+      },
+    });
+    let reads = 0;
+    const watched = new Map(
+      [...(written.instances.get("users") ?? [])].map(([id, instance]) => {
+        const tags = new Proxy(instance.tags, {
+          get(target, tag) {
+            reads += 1;
+            return Reflect.get(target, tag);
+          },
+        });
+        return [id, { ...instance, tags }] as const;
+      }),
+    );
+    const documents = { ...written, instances: new Map([["users", watched]]) };
+    const snapshot = compileSnapshot(documents, { revision: 1 }, new Allocation(new FakeSlots()));
+    expect(snapshot.sets.map(({ members }) => members.length)).toContain(instances);
+    expect(reads).toBe(instances);
+  });
+});
+
 describe("instances", () => {
   it("speak what they say, else what their service does; gone ones keep their names", () => {
     const allocation = new Allocation(new FakeSlots());
