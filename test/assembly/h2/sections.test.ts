@@ -1,7 +1,7 @@
 // Every section of RFC 9113, RFC 8441 and RFC 7541 that a peer can violate has a case, for each role that can meet it.
 //
 // test/cases/sections.md is the index; here is the list of sections, taken from the RFCs' own tables of contents. Left
-// out: sections that only define (§2, §5.2, §5.3), that speak of us (§5.4, §6.8's use, §7), of TLS (§9.2), or of nobody.
+// out: sections that only define (§2, §5.2, §5.3), that speak of us (§5.4, §6.8's use, §7), of TLS (§9.2) or nobody.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
