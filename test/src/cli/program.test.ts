@@ -91,7 +91,7 @@ function makePinned(root: string, version: string, name: string): void {
 
 test("bin/pillion takes the package's own Node, then a hoisted one, then one on PATH that is new enough", () => {
   const { start } = makePackage("v26.3.0");
-  expect(start().stdout).toMatch(/^path --disable-warning=ExperimentalWarning \S+package\/src\/main.ts run a b\n$/);
+  expect(start().stdout).toMatch(/^path --disable-warning=\w+ --expose-gc \S+package\/src\/main.ts run a b\n$/);
   makePinned(folder, "v26.10.0", "hoisted");
   expect(start().stdout).toMatch(/^hoisted /);
   makePinned(join(folder, "package"), "v26.10.0", "own");
