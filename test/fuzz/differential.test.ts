@@ -25,8 +25,8 @@ test("docs/DIFFERENTIAL.md is fresh", async () => {
 <!-- Made by test/fuzz/differential.test.ts, which compares and, with -u, writes it. -->
 
 Both read the same ${SAMPLES} inputs of \`test/fuzz/h1-messages.ts\`: requests and responses, right and changed. A class
-that is not in this table fails the test. *Only we*: a message that we take and llhttp (strict) does not, with what it says;
-*only Node*: the reverse, with what our strict reader says. Node's package undici carries the same llhttp.
+that is not in this table fails the test. *Only we*: a message that we take and llhttp (strict) does not, with what it
+says; *only Node*: the reverse, with what our strict reader says. Node's package undici carries the same llhttp.
 
 | class | why | % of inputs |
 |---|---|---|
