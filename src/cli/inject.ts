@@ -91,7 +91,7 @@ function joinStreams(texts: readonly string[]): string {
 }
 
 interface InjectCommandFlags extends InjectFlags {
-  readonly filename: readonly string[];
+  readonly file: readonly string[];
 }
 
 /** Adds `inject`. */
@@ -100,14 +100,14 @@ export function registerInject(program: Command): void {
     .command("inject")
     .description("put a sidecar into the pods of Kubernetes manifests")
     .addOption(
-      new Option("-f, --filename <FILE>", "a manifest; - reads stdin; repeatable")
+      new Option("-f, --file <file>", "a manifest; - reads stdin; repeatable")
         .argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), text])
         .makeOptionMandatory(),
     );
   addInjectFlags(command).action(async (flags: InjectCommandFlags) => {
-    if (flags.filename.filter((name) => name === "-").length > 1) {
+    if (flags.file.filter((name) => name === "-").length > 1) {
       throw pillionError("PILLION_USAGE", { problem: "stdin can be read once" });
     }
-    process.exitCode = await injectFiles(processTerminal, flags.filename, toInjectOptions(flags));
+    process.exitCode = await injectFiles(processTerminal, flags.file, toInjectOptions(flags));
   });
 }

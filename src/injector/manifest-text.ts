@@ -4,7 +4,10 @@
 // defeats the splices is written anew, and that is said: its comments are lost, its meaning is not.
 
 import { isDeepStrictEqual } from "node:util";
-import { type Document, LineCounter, parseAllDocuments, stringify } from "yaml";
+import { type Document, LineCounter, parseAllDocuments, type ScalarTag, stringify, type Tags } from "yaml";
+
+type Tag = Tags[number];
+
 import { type Injection, injectPod } from "./inject-pod.ts";
 import { replaceAt, type Workload, workloadsOf } from "./manifest.ts";
 import type { InjectOptions } from "./options.ts";
@@ -29,8 +32,33 @@ export interface InjectedText {
   readonly warnings: readonly string[];
 }
 
+/**
+ * Plain scalars that kubectl's YAML (1.1, as go-yaml reads it) understands otherwise than YAML 1.2: file modes and old
+ * booleans. They matter where a value has to be written anew.
+ */
+const OLD_TAGS: readonly ScalarTag[] = [
+  {
+    default: true,
+    tag: "tag:yaml.org,2002:int",
+    test: /^[-+]?0[0-7]+$/,
+    resolve: (text) => Number.parseInt(text, 8),
+  },
+  {
+    default: true,
+    tag: "tag:yaml.org,2002:bool",
+    test: /^(?:yes|Yes|YES|on|On|ON|no|No|NO|off|Off|OFF)$/,
+    resolve: (text) => /^(yes|on)$/i.test(text),
+  },
+];
+
 /** `merge`: `<<` is what kubectl understands; errors are told by us. */
-const PARSING = { keepSourceTokens: true, merge: true, prettyErrors: false, logLevel: "silent" } as const;
+const PARSING = {
+  keepSourceTokens: true,
+  merge: true,
+  prettyErrors: false,
+  logLevel: "silent",
+  customTags: (tags: readonly Tag[]): Tag[] => [...OLD_TAGS, ...tags] as Tag[],
+} as const;
 
 /** Injects into every workload of a stream. */
 export function injectText(text: string, options: InjectOptions): InjectedText {

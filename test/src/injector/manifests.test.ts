@@ -84,6 +84,16 @@ test("text that is no YAML, and YAML that multiplies itself, are left alone", ()
   expect(injectText("just text\n", injectOptions())).toMatchObject({ text: "just text\n", otherCount: 1 });
 });
 
+test("modes and booleans of YAML 1.1 keep their meaning where an alias is written out", () => {
+  const volumes = "volumes: &v [{name: s, secret: {secretName: s, defaultMode: 0440, optional: yes}}]";
+  const pod = (name: string, list: string) =>
+    `- {kind: Pod, metadata: {name: ${name}}, spec: {containers: [{name: a}], ${list}}}`;
+  const text = `kind: List\nitems:\n${pod("a", volumes)}\n${pod("b", "volumes: *v")}\n`;
+  const injected = injectText(text, injectOptions({ registrySecret: "etcd" }));
+  expect(injected.text.split("\n")[2]).toContain("defaultMode: 0440, optional: yes");
+  expect(injected.text.split("\n")[3]).toContain('"defaultMode":288,"optional":true');
+});
+
 test("what cannot be spliced is written anew, and said", () => {
   // `|+` keeps the empty lines below it: what is put behind the text would cut them off.
   const env = ["env:", "- name: BANNER", "  value: |+", "    hello", "", ""].map((line) => `    ${line}`.trimEnd());
