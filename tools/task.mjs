@@ -21,15 +21,17 @@ const USAGE = `usage: node tools/task.mjs <task> [arguments]
   fuzz […]      hostile bytes for as long as asked: fuzz --minutes 10
   bench […]     Pillion beside the proxies that this host has
   sim balance   the balancer's policies in simulated meshes
+  image <dir>   what the container image holds, put together in a folder
   run […]       pillion itself, with the arguments that follow: run version
 `;
 
-/** What `demo`, `fuzz`, `bench`, `sim` and `run` start, under the pinned Node, once everything is built. */
+/** What the other tasks start, under the pinned Node, once everything is built. */
 const PROGRAMS = {
   demo: ["build/js/src/main.js", "demo"],
   fuzz: ["test/fuzz/run.ts"],
   bench: ["bench/main.ts"],
   sim: ["sim/main.ts"],
+  image: ["tools/image.mjs"],
   run: ["build/js/src/main.js"],
 };
 

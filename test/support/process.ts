@@ -51,9 +51,14 @@ process.on("SIGTERM", () => {
 export function startProgram(
   command: string,
   args: readonly string[],
-  { env = {}, cwd = projectRoot }: { env?: NodeJS.ProcessEnv; cwd?: string } = {},
+  { env = {}, cwd = projectRoot, user }: { env?: NodeJS.ProcessEnv; cwd?: string; user?: number } = {},
 ): Program {
-  const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(command, args, {
+    cwd,
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+    ...(user === undefined ? {} : { uid: user, gid: user }),
+  });
   running.add(child);
   const lines: string[] = [];
   const listeners = new Set<() => void>();
