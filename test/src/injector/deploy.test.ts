@@ -19,8 +19,33 @@ import { projectRoot } from "../../support/source.ts";
 interface KubernetesObject {
   readonly kind: string;
   readonly metadata: { readonly name: string; readonly namespace?: string };
-  // biome-ignore lint/suspicious/noExplicitAny: manifests of many kinds, looked at here and there
-  readonly [field: string]: any;
+  readonly apiVersion: string;
+  readonly data: Readonly<Record<string, string>>;
+  readonly webhooks: readonly {
+    readonly clientConfig: {
+      readonly caBundle: string;
+      readonly service: { readonly name: string; readonly namespace: string; readonly path: string };
+    };
+  }[];
+  readonly spec: { readonly template: { readonly spec: PodSpec } };
+}
+
+interface PodSpec {
+  readonly containers: readonly PodContainer[];
+  readonly initContainers?: readonly PodContainer[];
+  readonly volumes: readonly { readonly secret?: { readonly secretName: string } }[];
+}
+
+interface PodContainer {
+  readonly args: readonly string[];
+  readonly volumeMounts: readonly { readonly mountPath: string }[];
+}
+
+/** The first of a list that is not empty. */
+function first<T>(list: readonly T[] | undefined): T {
+  const [item] = list ?? [];
+  if (item === undefined) throw new Error("nothing is there");
+  return item;
 }
 
 const folder = join(projectRoot, "deploy/kubernetes");
@@ -55,7 +80,7 @@ test.each(files)("%s is valid for the API server, and names the images of this v
 
 test("etcd with and without TLS differ in TLS only", () => {
   const [plain, tls] = ["etcd.yaml", "etcd-tls.yaml"].map((file) => find(readFile(file), "StatefulSet", "etcd"));
-  const flagsOf = (set?: KubernetesObject): string[] => set?.spec.template.spec.containers[0].args;
+  const flagsOf = (set?: KubernetesObject) => first(set?.spec.template.spec.containers).args;
   const plainFlags = flagsOf(plain).map((flag) =>
     flag.replaceAll("http:", "https:").replace("https://0.0.0.0:2381", ""),
   );
@@ -77,23 +102,23 @@ test("the sample's pods get sidecars that fit them, all but the one that wants n
   ]);
   const objects = readObjects(injected.text);
   for (const object of objects) expect(await kubernetesProblem(object)).toBeUndefined();
-  const args = JSON.stringify(find(objects, "Deployment", "web-v2").spec.template.spec.initContainers[0].args);
+  const args = JSON.stringify(first(find(objects, "Deployment", "web-v2").spec.template.spec.initContainers).args);
   expect(args).toContain('"--service","web.$(POD_NAMESPACE)","--app","127.0.0.1:8080"');
   expect(args).toContain('"--tag","version=v2"');
 });
 
 test("the sample's documents are what `pillion apply` takes, as its Job calls it", async () => {
   const objects = readFile("sample.yaml");
-  const mesh = find(objects, "ConfigMap", "mesh").data["mesh.yaml"];
+  const mesh = find(objects, "ConfigMap", "mesh").data["mesh.yaml"] ?? "";
   expect(parseMeshFile(mesh, { fileName: "mesh.yaml" })).toMatchObject({ ok: true, warnings: [] });
-  const container = find(objects, "Job", "apply-mesh").spec.template.spec.containers[0];
+  const container = first(find(objects, "Job", "apply-mesh").spec.template.spec.containers);
   const local = mkdtempSync(join(tmpdir(), "pillion-deploy-"));
   try {
     writeFileSync(join(local, "mesh.yaml"), mesh);
     writeFileSync(join(local, "registry.yaml"), "services: {}\n");
-    const args = (container.args as string[]).map((flag) =>
+    const args = container.args.map((flag) =>
       flag
-        .replace(container.volumeMounts[0].mountPath, local)
+        .replace(first(container.volumeMounts).mountPath, local)
         .replace(/^--mesh=etcd:.*/, `--mesh=file:${join(local, "registry.yaml")}`),
     );
     const program = startPillion(args);
@@ -108,19 +133,19 @@ test("the injector starts with its manifest's flags, and the webhook trusts its 
   requireProgram(context, "openssl");
   const printed = readObjects(execFileSync(join(folder, "certificate.sh"), { encoding: "utf8" }));
   for (const object of printed) expect(await kubernetesProblem(object)).toBeUndefined();
-  const webhook = find(printed, "MutatingWebhookConfiguration", "pillion-injector").webhooks[0];
-  const decode = (text: string) => Buffer.from(text, "base64").toString();
+  const webhook = first(find(printed, "MutatingWebhookConfiguration", "pillion-injector").webhooks);
+  const decode = (text = "") => Buffer.from(text, "base64").toString();
   const ca = decode(webhook.clientConfig.caBundle);
   const secret = find(printed, "Secret", "pillion-injector-tls");
   const deployment = find(readFile("injector.yaml"), "Deployment", "pillion-injector");
   const { containers, volumes } = deployment.spec.template.spec;
-  expect(volumes[0].secret.secretName).toBe(secret.metadata.name);
+  expect(first(volumes).secret?.secretName).toBe(secret.metadata.name);
   const certificates = mkdtempSync(join(tmpdir(), "pillion-deploy-"));
   for (const file of ["tls.crt", "tls.key"]) writeFileSync(join(certificates, file), decode(secret.data[file]));
-  const args = (containers[0].args as string[]).map((flag) =>
+  const args = first(containers).args.map((flag) =>
     flag
       .replace("--listen=:8443", "--listen=127.0.0.1:0")
-      .replace(containers[0].volumeMounts[0].mountPath, certificates),
+      .replace(first(first(containers).volumeMounts).mountPath, certificates),
   );
   const program = startPillion(args);
   try {
