@@ -15,7 +15,7 @@
 /** "PILN" in little-endian order. */
 export const PROGRAM_MAGIC = 0x4e4c4950;
 /** Grows with every change of this file that an older reader would misunderstand. */
-export const PROGRAM_VERSION = 1;
+export const PROGRAM_VERSION = 2;
 
 // ── Header ───────────────────────────────────────────────────────────────────────────────────────
 export const PROGRAM_MAGIC_AT = 0; // u32
@@ -119,7 +119,16 @@ export const RULE_REDIRECT_SCHEME = 76; // u32 REDIRECT_SCHEME_*
 export const RULE_TEXT = 80; // u32: body of a direct response
 export const RULE_TEXT_BYTES = 84;
 export const RULE_VHOST = 88; // u32, or NONE for a service's own rule
-export const RULE_BYTES = 96;
+/** u32: 1 = RULE_REWRITE_PATH replaces the whole path and keeps the query. */
+export const RULE_REWRITE_IS_WHOLE = 92;
+// Failures made on purpose: of 2^FAULT_SHARE_BITS requests so many are delayed, so many answered with a status.
+export const RULE_FAULT_DELAY_SHARE = 96;
+export const RULE_FAULT_DELAY_MS = 100;
+export const RULE_FAULT_ABORT_SHARE = 104;
+export const RULE_FAULT_ABORT_STATUS = 108;
+export const RULE_BYTES = 112;
+
+export const FAULT_SHARE_BITS = 31;
 
 export const RULE_IS_FORWARD = 0;
 /** Answer with `location`, built of the request and the rule's rewrite. */

@@ -18,7 +18,7 @@ export function checkPolicy(policy: Policy): Issue[] {
 /** What is wrong with a route by itself. */
 export function checkRoute(route: Route, checkPattern: CheckPattern | undefined): Issue[] {
   return route.rules.flatMap((rule, index) => {
-    const issues = [...checkWeights(rule), ...checkRewrite(rule), ...checkPatterns(rule, checkPattern)];
+    const issues = [...checkAction(rule), ...checkRewrite(rule), ...checkPatterns(rule, checkPattern)];
     return issues.map((issue) => ({ ...issue, path: ["rules", index, ...issue.path] }));
   });
 }
@@ -39,15 +39,41 @@ function checkEjectionOrder({ outlier }: Policy): Issue[] {
   return [{ path: ["outlier", "ejection"], message: "must not be longer than outlier.ejectionMax" }];
 }
 
+/** A rule forwards, redirects or answers: one of them, and only what belongs to it. */
+function checkAction(rule: Rule): Issue[] {
+  const own = (["redirect", "directResponse"] as const).filter((field) => rule[field] !== undefined);
+  if (own.length === 0) return checkWeights(rule);
+  const issues: Issue[] = [];
+  const [field, second] = own;
+  const contradict = (other: string) => {
+    issues.push({ path: [other], message: `contradicts ${field}: this rule sends nothing to a service`, isKey: true });
+  };
+  if (second !== undefined) issues.push({ path: [second], message: `contradicts ${field}: a rule has one answer` });
+  if (rule.to.length > 0) contradict("to");
+  if (rule.rewrite.host !== undefined || rule.rewrite.pathPrefix !== undefined) contradict("rewrite");
+  if (rule.requestHeaders.length > 0) contradict("requestHeaders");
+  if (rule.mirror !== undefined) contradict("mirror");
+  if (rule.fault !== undefined) contradict("fault");
+  for (const section of Object.keys(rule.overrides)) contradict(section);
+  return issues;
+}
+
 function checkWeights(rule: Rule): Issue[] {
+  if (rule.to.length === 0) {
+    return [{ path: ["to"], message: "is missing", hint: "or redirect, or directResponse" }];
+  }
   if (rule.to.some(({ weight }) => weight > 0)) return [];
   return [{ path: ["to"], message: "all weights are 0: nobody would answer" }];
 }
 
-function checkRewrite({ rewrite, match }: Rule): Issue[] {
-  if (rewrite.pathPrefix === undefined || match.path?.kind !== "regex") return [];
+function checkRewrite({ rewrite, redirect, match }: Rule): Issue[] {
+  if (match.path?.kind !== "regex") return [];
   const hint = "match with path.prefix or path.exact";
-  return [{ path: ["rewrite", "pathPrefix"], message: "has no prefix to replace in a path.regex", hint }];
+  const message = "has no prefix to replace in a path.regex";
+  const issues: Issue[] = [];
+  if (rewrite.pathPrefix !== undefined) issues.push({ path: ["rewrite", "pathPrefix"], message, hint });
+  if (redirect?.pathPrefix !== undefined) issues.push({ path: ["redirect", "pathPrefix"], message, hint });
+  return issues;
 }
 
 function checkPatterns({ match }: Rule, checkPattern: CheckPattern | undefined): Issue[] {
@@ -58,8 +84,10 @@ function checkPatterns({ match }: Rule, checkPattern: CheckPattern | undefined):
     if (problem !== undefined) issues.push({ path: ["match", ...path, "regex"], message: problem });
   };
   if (match.path?.kind === "regex") judgePattern(match.path.value, ["path"]);
-  for (const header of match.headers) {
-    if (header.match.kind === "regex") judgePattern(header.match.value, ["headers", header.name]);
+  for (const place of ["headers", "query"] as const) {
+    for (const condition of match[place]) {
+      if (condition.match.kind === "regex") judgePattern(condition.match.value, [place, condition.name]);
+    }
   }
   return issues;
 }

@@ -5,19 +5,9 @@
 
 import * as z from "zod";
 import { formatAddress } from "../base/index.ts";
-import {
-  address,
-  checkExactlyOne,
-  count,
-  duration,
-  hostPattern,
-  isName,
-  name,
-  section,
-  share,
-  token,
-} from "./kinds.ts";
+import { address, checkExactlyOne, count, hostPattern, isName, name, section, token } from "./kinds.ts";
 import { PROTOCOLS, policyShape } from "./policy.ts";
+import { absolutePath, ruleActionShape } from "./rule-schemas.ts";
 
 /** The version of the documents' meaning; raised when a field changes its meaning, not when one is added. */
 export const SCHEMA_VERSION = 1;
@@ -81,12 +71,10 @@ const textMatch = section({
     return present === true ? { kind: "present" } : { kind: "absent" };
   });
 
-/** How a header's value is judged. */
+/** How the value of a header field or a query parameter is judged. */
 export type FieldMatch =
   | { readonly kind: "exact" | "prefix" | "regex"; readonly value: string }
   | { readonly kind: "present" | "absent" };
-
-const absolutePath = z.string().regex(/^\//, { error: "must begin with /" });
 
 const pathMatch = section({
   exact: absolutePath.optional().describe("The whole path, without the query."),
@@ -119,10 +107,15 @@ const match = section({
     .record(token({ isFolded: true }), textMatch)
     .prefault({})
     .describe("Header fields; all must match."),
-}).transform(({ path, method, headers }) => ({
+  query: z
+    .record(z.string().regex(/^[!"$%'-<>-~]+$/, { error: "must be a parameter's name, as it is sent" }), textMatch)
+    .prefault({})
+    .describe("Query parameters, compared as they are sent (percent-encoded); all must match."),
+}).transform(({ path, method, headers, query }) => ({
   path,
   methods: method,
   headers: Object.entries(headers).map(([field, value]) => ({ name: field, match: value })),
+  query: Object.entries(query).map(([parameter, value]) => ({ name: parameter, match: value })),
 }));
 
 const target = section({
@@ -134,21 +127,6 @@ const target = section({
 const rewrite = section({
   pathPrefix: absolutePath.optional().describe("Replaces what path.prefix (or path.exact) matched."),
   host: z.string().min(1).optional().describe("Replaces the host."),
-});
-
-const mirror = section({
-  service: name().describe("The service that gets a copy; its answer is thrown away."),
-  share: share().prefault(1).describe("The part of the requests that is copied."),
-});
-
-const fault = section({
-  delay: section({ share: share(), duration: duration() })
-    .transform(({ share, duration }) => ({ share, durationMs: duration }))
-    .optional()
-    .describe("This part of the requests waits first."),
-  abort: section({ share: share(), status: count({ min: 200, max: 599 }) })
-    .optional()
-    .describe("This part of the requests gets this answer."),
 });
 
 /** The policy sections without their defaults: what a rule does not write, it leaves to the service. */
@@ -165,10 +143,13 @@ const overridesShape = {
 
 const rule = section({
   match: match.prefault({}).describe("Which requests; all conditions must hold. Absent: every request."),
-  to: z.array(target).min(1).describe("Who answers: one, or several by weight."),
+  to: z
+    .array(target)
+    .min(1)
+    .optional()
+    .describe("Who answers: one, or several by weight. Required without redirect and directResponse."),
   rewrite: rewrite.prefault({}).describe("What the service sees instead."),
-  mirror: mirror.optional().describe("Who gets a copy."),
-  fault: fault.optional().describe("Failures made on purpose."),
+  ...ruleActionShape,
   ...overridesShape,
 });
 

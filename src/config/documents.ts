@@ -4,9 +4,10 @@
 // too: a server may register before anybody has written a document for its service.
 
 import type * as z from "zod";
-import type { accessSchema, FieldMatch, instanceSchema, PathMatch, routeSchema } from "./document-schemas.ts";
+import type { accessSchema, FieldMatch, instanceSchema, PathMatch } from "./document-schemas.ts";
 import type { Written } from "./merge.ts";
 import type { Policy, Protocol } from "./policy.ts";
+import type { DirectResponse, Fault, FieldEdit, Mirror, Redirect } from "./rule-schemas.ts";
 
 /** One consistent picture of a mesh. Maps are never changed; a change makes new ones. */
 export interface Documents {
@@ -52,10 +53,15 @@ export interface Route {
 
 export interface Rule {
   readonly match: RuleMatch;
+  /** Empty where the rule answers by itself: `redirect` or `directResponse`. */
   readonly to: readonly Target[];
   readonly rewrite: { readonly pathPrefix?: string | undefined; readonly host?: string | undefined };
-  readonly mirror: RuleDocument["mirror"];
-  readonly fault: RuleDocument["fault"];
+  readonly requestHeaders: readonly FieldEdit[];
+  readonly responseHeaders: readonly FieldEdit[];
+  readonly redirect: Redirect | undefined;
+  readonly directResponse: DirectResponse | undefined;
+  readonly mirror: Mirror | undefined;
+  readonly fault: Fault | undefined;
   /** Policy sections as written; `policyOf` lays them over the service's. */
   readonly overrides: Written;
 }
@@ -63,7 +69,14 @@ export interface Rule {
 export interface RuleMatch {
   readonly path: PathMatch | undefined;
   readonly methods: readonly string[] | undefined;
-  readonly headers: readonly { readonly name: string; readonly match: FieldMatch }[];
+  readonly headers: readonly NamedMatch[];
+  readonly query: readonly NamedMatch[];
+}
+
+/** A condition on a header field or a query parameter. */
+export interface NamedMatch {
+  readonly name: string;
+  readonly match: FieldMatch;
 }
 
 export interface Target {
@@ -75,8 +88,6 @@ export interface Target {
 export interface Access extends Readonly<z.output<typeof accessSchema>> {
   readonly name: string;
 }
-
-type RuleDocument = z.output<typeof routeSchema>["rules"][number];
 
 /** What an instance's own sidecar writes of it, and `apply` of a bare one: the document before defaults. */
 export interface InstanceDocument {

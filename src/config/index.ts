@@ -9,6 +9,7 @@ export type {
   InstanceDocument,
   InstanceState,
   Mesh,
+  NamedMatch,
   Route,
   Rule,
   RuleMatch,
@@ -59,6 +60,7 @@ export {
   parseProcessConfig,
 } from "./process.ts";
 export { PROCESS_FLAGS, type ProcessFlag, type ServiceListener } from "./process-flags.ts";
+export type { FieldEdit } from "./rule-schemas.ts";
 export type { DocumentIssue } from "./settle-routes.ts";
 export {
   createDocumentStore,

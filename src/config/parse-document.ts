@@ -13,7 +13,7 @@ import {
   SCHEMA_VERSION,
   serviceSchema,
 } from "./document-schemas.ts";
-import { type Access, freezeDeep, type Instance, type Mesh, type Route, type Service } from "./documents.ts";
+import { type Access, freezeDeep, type Instance, type Mesh, type Route, type Rule, type Service } from "./documents.ts";
 import { type Issue, type JudgeMode, type Judgement, judge } from "./issue.ts";
 import type { DocumentId } from "./keyspace.ts";
 import { isSection, mergeWritten, type Written } from "./merge.ts";
@@ -128,11 +128,13 @@ function checkVersion(written: Written): Issue[] {
 
 function routeOf(name: string, parsed: Exclude<Judgement<ParsedRoute>["value"], undefined>, written: Written): Route {
   const writtenRules = Array.isArray(written.rules) ? written.rules : [];
-  const rules = parsed.rules.map(({ match, to, rewrite, mirror, fault }, index) => {
+  const rules = parsed.rules.map((rule, index): Rule => {
     const source: unknown = writtenRules[index];
     const entries = POLICY_SECTIONS.map((field) => [field, isSection(source) ? source[field] : undefined] as const);
     const overrides = Object.fromEntries(entries.filter(([, value]) => value !== undefined));
-    return { match, to, rewrite, mirror, fault, overrides };
+    const { match, to = [], rewrite, requestHeaders = [], responseHeaders = [] } = rule;
+    const { redirect, directResponse, mirror, fault } = rule;
+    return { match, to, rewrite, requestHeaders, responseHeaders, redirect, directResponse, mirror, fault, overrides };
   });
   const hosts = parsed.hosts.length === 0 ? ["*"] : [...new Set(parsed.hosts)];
   return { name, schemaVersion: parsed.schemaVersion, hosts, rules };

@@ -31,6 +31,7 @@ import {
   EDIT_REMOVE,
   EDIT_SET,
   EDIT_VALUE,
+  FAULT_SHARE_BITS,
   METHOD_BYTES,
   METHOD_TEXT,
   REDIRECT_SCHEME_HTTP,
@@ -41,6 +42,10 @@ import {
   RULE_CONDITIONS,
   RULE_DESTINATION_COUNT,
   RULE_DESTINATIONS,
+  RULE_FAULT_ABORT_SHARE,
+  RULE_FAULT_ABORT_STATUS,
+  RULE_FAULT_DELAY_MS,
+  RULE_FAULT_DELAY_SHARE,
   RULE_IS_FORWARD,
   RULE_IS_REDIRECT,
   RULE_IS_RESPONSE,
@@ -54,6 +59,7 @@ import {
   RULE_RESPONSE_EDIT_COUNT,
   RULE_RESPONSE_EDITS,
   RULE_REWRITE_HOST,
+  RULE_REWRITE_IS_WHOLE,
   RULE_REWRITE_PATH,
   RULE_STATUS,
   RULE_TEXT,
@@ -102,11 +108,13 @@ export function encodeRule(
   writer.putU32(at + RULE_VHOST, vhost);
   writer.putU32(at + RULE_PREFIX_BYTES, prefixBytes);
   if (rule.pathPrefix !== undefined) writer.putText(at + RULE_REWRITE_PATH, rule.pathPrefix);
+  if (rule.isWholePath === true) writer.putU32(at + RULE_REWRITE_IS_WHOLE, 1);
   if (rule.host !== undefined) writer.putText(at + RULE_REWRITE_HOST, rule.host);
   encodeMethods(writer, at, rule.methods);
   encodeConditions(writer, shared, at, rule);
   putEdits(writer, at + RULE_REQUEST_EDITS, at + RULE_REQUEST_EDIT_COUNT, rule.requestEdits);
   putEdits(writer, at + RULE_RESPONSE_EDITS, at + RULE_RESPONSE_EDIT_COUNT, rule.responseEdits);
+  encodeFault(writer, at, rule);
   const { action } = rule;
   switch (action.kind) {
     case "forward":
@@ -125,6 +133,18 @@ export function encodeRule(
       break;
     default:
       assertNever(action);
+  }
+}
+
+function encodeFault(writer: ProgramWriter, at: number, { fault }: RuleModel): void {
+  const partOf = (share: number) => Math.round(share * 2 ** FAULT_SHARE_BITS);
+  if (fault?.delay !== undefined) {
+    writer.putU32(at + RULE_FAULT_DELAY_SHARE, partOf(fault.delay.share));
+    writer.putU32(at + RULE_FAULT_DELAY_MS, fault.delay.durationMs);
+  }
+  if (fault?.abort !== undefined) {
+    writer.putU32(at + RULE_FAULT_ABORT_SHARE, partOf(fault.abort.share));
+    writer.putU32(at + RULE_FAULT_ABORT_STATUS, fault.abort.status);
   }
 }
 

@@ -1,11 +1,27 @@
 // From a route's document to the rules of a virtual host: numbers for services and sets, automata for patterns.
 
-import { type FieldMatch, type PathMatch, type Policy, policyOf, type Route, type Rule } from "../config/index.ts";
+import {
+  type FieldMatch,
+  type NamedMatch,
+  type PathMatch,
+  type Policy,
+  policyOf,
+  type Route,
+  type Rule,
+} from "../config/index.ts";
 import { type Compilation, type IndexedService, policyModelOf } from "./compilation.ts";
 import { RETRIES_MAX, RETRY_STATUSES_MAX } from "./encode-policy.ts";
 import { isCodecField } from "./field-ids.ts";
 import { fieldPatterns, pathPatterns } from "./pattern-cache.ts";
-import type { ConditionModel, DestinationModel, PathModel, RuleModel, TestModel, VhostModel } from "./program-model.ts";
+import type {
+  ConditionModel,
+  DestinationModel,
+  EditModel,
+  PathModel,
+  RuleModel,
+  TestModel,
+  VhostModel,
+} from "./program-model.ts";
 import type { Automaton } from "./regex.ts";
 
 /** Compiles a route; rules that cannot be carried out are left out and listed. */
@@ -27,34 +43,72 @@ class RuleProblem extends Error {}
 
 function lowerRule(rule: Rule, compilation: Compilation, document: string, index: number): RuleModel {
   const { pathPrefix, host } = rule.rewrite;
-  if (pathPrefix !== undefined && rule.match.path?.kind === "regex") {
-    throw new RuleProblem("rewrite.pathPrefix has no prefix to replace in a path.regex");
+  if ((pathPrefix ?? rule.redirect?.pathPrefix) !== undefined && rule.match.path?.kind === "regex") {
+    throw new RuleProblem("pathPrefix has no prefix to replace in a path.regex");
   }
   const path = rule.match.path === undefined ? undefined : lowerPath(rule.match.path);
   for (const { name } of rule.match.headers) {
     if (!isCodecField(name) || isAuthority(name)) continue;
     compilation.warn(document, `rules.${index}: header ${name} belongs to one connection only, no route sees it`);
   }
+  const { headers, query } = rule.match;
   return {
     ...(path !== undefined && { path }),
     methods: rule.match.methods ?? [],
-    conditions: rule.match.headers.map(({ name, match }) => lowerHeader(name, match)),
-    action: { kind: "forward", destinations: lowerTargets(rule, compilation, `${document}`, index) },
+    conditions: [...headers.map(lowerHeader), ...query.map(lowerParameter)],
     ...(pathPrefix !== undefined && { pathPrefix }),
     ...(host !== undefined && { host }),
-    requestEdits: [],
-    responseEdits: [],
+    ...lowerAction(rule, compilation, document, index),
+    requestEdits: rule.requestHeaders,
+    fault: rule.fault,
   };
 }
+
+/** Where the request goes, or what the rule answers by itself. */
+function lowerAction(
+  { to, redirect, directResponse, overrides, responseHeaders: responseEdits }: Rule,
+  compilation: Compilation,
+  document: string,
+  index: number,
+): Pick<RuleModel, "action" | "pathPrefix" | "isWholePath" | "host" | "responseEdits"> {
+  if (redirect !== undefined) {
+    const { status, scheme = "same", host, path, pathPrefix = path } = redirect;
+    return {
+      action: { kind: "redirect", status, scheme },
+      ...(pathPrefix !== undefined && { pathPrefix, isWholePath: path !== undefined }),
+      ...(host !== undefined && { host }),
+      responseEdits,
+    };
+  }
+  if (directResponse !== undefined) {
+    const { status, body } = directResponse;
+    const isTyped = body === "" || responseEdits.some(({ name }) => name === "content-type");
+    return {
+      action: { kind: "response", status, body },
+      responseEdits: isTyped ? responseEdits : [PLAIN_TEXT, ...responseEdits],
+    };
+  }
+  const destinations = lowerTargets({ to, overrides }, compilation, document, index);
+  return { action: { kind: "forward", destinations }, responseEdits };
+}
+
+const PLAIN_TEXT: EditModel = { kind: "set", name: "content-type", value: "text/plain; charset=utf-8" };
 
 function lowerPath(path: PathMatch): PathModel {
   if (path.kind === "regex") return { kind: "regex", ...compiledPath(path.value) };
   return { kind: path.kind, value: path.value };
 }
 
-function lowerHeader(name: string, match: FieldMatch): ConditionModel {
-  const test: TestModel =
-    match.kind === "regex" ? { kind: "regex", automaton: automatonOf(match.value) } : (match as TestModel);
+function lowerTest(match: FieldMatch): TestModel {
+  return match.kind === "regex" ? { kind: "regex", automaton: automatonOf(match.value) } : (match as TestModel);
+}
+
+function lowerParameter({ name, match }: NamedMatch): ConditionModel {
+  return { on: "query", name, test: lowerTest(match) };
+}
+
+function lowerHeader({ name, match }: NamedMatch): ConditionModel {
+  const test = lowerTest(match);
   return isAuthority(name) ? { on: "authority", name: "", test } : { on: "header", name, test };
 }
 
@@ -62,7 +116,12 @@ function isAuthority(name: string): boolean {
   return name === "host" || name === ":authority";
 }
 
-function lowerTargets(rule: Rule, compilation: Compilation, document: string, index: number): DestinationModel[] {
+function lowerTargets(
+  rule: Pick<Rule, "to" | "overrides">,
+  compilation: Compilation,
+  document: string,
+  index: number,
+): DestinationModel[] {
   const destinations: DestinationModel[] = [];
   for (const { service: name, tags, weight } of rule.to) {
     const service = compilation.serviceOf(name);

@@ -72,9 +72,18 @@ export interface RuleModel {
   readonly action: ActionModel;
   /** Replaces what the path's prefix matched. */
   readonly pathPrefix?: string;
+  /** Whether `pathPrefix` replaces the whole path, whatever matched. */
+  readonly isWholePath?: boolean;
   readonly host?: string;
   readonly requestEdits: readonly EditModel[];
   readonly responseEdits: readonly EditModel[];
+  readonly fault?: FaultModel | undefined;
+}
+
+/** Failures made on purpose; shares from 0 to 1. */
+export interface FaultModel {
+  readonly delay?: { readonly share: number; readonly durationMs: number } | undefined;
+  readonly abort?: { readonly share: number; readonly status: number } | undefined;
 }
 
 export type PathModel =

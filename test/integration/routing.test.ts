@@ -47,6 +47,24 @@ beforeAll(async () => {
               { service: "web", tags: { version: "v2" }, weight: 10 },
             ],
           },
+          { match: { query: { v: { exact: "2" } } }, to: [{ service: "web", tags: { version: "v2" } }] },
+          {
+            match: { path: { prefix: "/edited" } },
+            to: [{ service: "other" }],
+            rewrite: { pathPrefix: "/inspect" },
+            requestHeaders: { set: { "x-set": "new" }, add: { "x-added": "yes" }, remove: ["x-gone"] },
+            responseHeaders: { set: { "x-instance": "masked" }, add: { "x-mesh": "1" } },
+          },
+          {
+            match: { path: { prefix: "/moved" } },
+            redirect: { scheme: "https", host: "new.example", pathPrefix: "/" },
+          },
+          { match: { path: { exact: "/robots.txt" } }, directResponse: { status: 404, body: "none" } },
+          {
+            match: { path: { prefix: "/fault" } },
+            to: [{ service: "other" }],
+            fault: { delay: { share: 1, duration: "30ms" }, abort: { share: 1, status: 502 } },
+          },
           { to: [{ service: "web", tags: { version: "v1" } }] },
         ],
       },
@@ -120,6 +138,33 @@ describe.each(["http1", "http2"] as const)("for %s", (version) => {
     expect(seen.path).toBe("/inspect/new/path?q=1");
     expect(seen.headers.host).toBe("inside");
     expect(seen.headers["x-forwarded-host"]).toBe("api.example");
+  });
+
+  test("query parameters", async () => {
+    expect(await whoAnswers("api.example", "/?a=b&v=2")).toBe("v2");
+    expect(await whoAnswers("api.example", "/?a=b&v=22")).toBe("v1");
+  });
+
+  test("fields of the request and of the answer are set, added and removed", async () => {
+    const headers = { "x-set": "old", "x-gone": "1" };
+    const answer = await client.send({ host: "api.example", path: "/edited/a", headers });
+    const seen: Inspection = JSON.parse(answer.body.toString());
+    expect(seen.headers).toMatchObject({ "x-set": "new", "x-added": "yes" });
+    expect(seen.headers["x-gone"]).toBeUndefined();
+    expect([answer.headers["x-instance"], answer.headers["x-mesh"]]).toEqual(["masked", "1"]);
+  });
+
+  test("a rule redirects or answers by itself", async () => {
+    const moved = await client.send({ host: "api.example", path: "/moved/7?q=1" });
+    expect([moved.status, moved.headers.location]).toEqual([302, "https://new.example/7?q=1"]);
+    const robots = await client.send({ host: "api.example", path: "/robots.txt" });
+    expect([robots.status, robots.body.toString()]).toEqual([404, "none"]);
+    expect(robots.headers["content-type"]).toBe("text/plain; charset=utf-8");
+  });
+
+  test("a fault delays and aborts", async () => {
+    const answer = await client.send({ host: "api.example", path: "/fault" });
+    expect([answer.status, answer.headers["x-pillion-reason"]]).toEqual([502, "fault"]);
   });
 
   test("weighted targets get their shares", async () => {

@@ -13,6 +13,7 @@ import {
   REASON_CONNECT_FAILED,
   REASON_CONNECT_TIMEOUT,
   REASON_DRAINING,
+  REASON_FAULT,
   REASON_NO_INSTANCE,
   REASON_NOT_READY,
   REASON_OVERFLOW,
@@ -34,6 +35,7 @@ import {
 import { POLICY_SERVICE } from "../../abi/policy.ts";
 import { writeDecimal } from "../../core/bytes.ts";
 import { closeAfterResponseH1 } from "../h1/index.ts";
+import { grpcStatusOf } from "../http/grpc-status.ts";
 import {
   HEAD_CONTENT_LENGTH,
   HEAD_IS_UPGRADE,
@@ -66,6 +68,7 @@ import {
   X_ATTEMPTS,
   X_DETAIL,
   X_DOWN,
+  X_FAULT_STATUS,
   X_GRPC_STATUS,
   X_HEAD,
   X_INSTANCE,
@@ -128,7 +131,7 @@ function answerGrpc(exchange: u32, down: u32, reason: u32): void {
   startHead(ANSWER_HEAD, HEAD_RESPONSE);
   store<u16>(ANSWER_HEAD, 200, HEAD_STATUS);
   store<u16>(exchange, 200, X_STATUS);
-  const code = reasonGrpcStatus(reason);
+  const code = reason == REASON_FAULT ? grpcStatusOf(load<u16>(exchange, X_FAULT_STATUS)) : reasonGrpcStatus(reason);
   store<u8>(exchange, u8(code), X_GRPC_STATUS);
   addKnown(ANSWER_HEAD, NAME_CONTENT_TYPE, u32(GRPC_TYPE), 16);
   const digits = takeText(ANSWER_HEAD, 4);
@@ -144,7 +147,7 @@ function answerJson(exchange: u32, down: u32, reason: u32): void {
   const body = PROXY_SCRATCH;
   const bodyBytes = writeBody(exchange, reason, body);
   startHead(ANSWER_HEAD, HEAD_RESPONSE);
-  const status = reasonStatus(reason);
+  const status = reason == REASON_FAULT ? u32(load<u16>(exchange, X_FAULT_STATUS)) : reasonStatus(reason);
   store<u16>(ANSWER_HEAD, u16(status), HEAD_STATUS);
   store<u16>(exchange, u16(status), X_STATUS);
   store<i64>(ANSWER_HEAD, i64(bodyBytes), HEAD_CONTENT_LENGTH);

@@ -4,8 +4,9 @@ import { COUNTER_PENDING } from "../../abi/balancer-codes.ts";
 import { H2_CANCEL, REASON_IDLE_TIMEOUT, REASON_OVERFLOW, REASON_REQUEST_TIMEOUT } from "../../abi/engine-codes.ts";
 import { now } from "../http/event.ts";
 import { answer } from "./answer.ts";
-import { beginAttempt, failAttempt } from "./attempt.ts";
+import { failAttempt } from "./attempt.ts";
 import { STATE_PENDING, STATE_SENT, STATE_WAITING, X_DEADLINE, X_DETAIL, X_STATE, X_WAIT_UNTIL } from "./exchange.ts";
+import { endWait } from "./fault.ts";
 import { abandonUpstream } from "./finish.ts";
 import { isHeld } from "./hold.ts";
 import { OUTCOME_TIMEOUT, recordAttempt } from "./metrics.ts";
@@ -24,7 +25,7 @@ export function checkExchange(exchange: u32): void {
   const state = load<u8>(exchange, X_STATE);
   const waitUntil = load<u64>(exchange, X_WAIT_UNTIL);
   if (waitUntil != 0 && waitUntil <= now) {
-    if (state == STATE_WAITING) beginAttempt(exchange);
+    if (state == STATE_WAITING) endWait(exchange);
     else if (state == STATE_PENDING) {
       store<u32>(exchange, COUNTER_PENDING, X_DETAIL);
       failAttempt(exchange, REASON_OVERFLOW, true, OUTCOME_TIMEOUT);

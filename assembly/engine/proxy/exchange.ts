@@ -45,6 +45,7 @@ export const X_RESPONSE: u32 = 168; // pipe of 40 bytes
 export const X_LISTENER: u32 = 208; // u8 LISTENER_*
 export const X_SENT_MARK: u32 = 216; // u64: bytes queued on the upstream connection before this request's head
 export const X_HAS_GRPC_TIMEOUT: u32 = 224; // u8: the kept head's grpc-timeout is ours to write
+export const X_FAULT_STATUS: u32 = 226; // u16 of the answer that a fault rule gives, 0 = none
 export const X_POLICY: u32 = 232; // copy, POLICY_BYTES
 export const X_PEER_BYTES: u32 = X_POLICY + POLICY_BYTES; // u8, then the client's address: its connection may be gone
 export const X_PEER: u32 = X_PEER_BYTES + 1; // up to 63 bytes
@@ -52,7 +53,7 @@ export const X_REQUEST_ENDED: u32 = X_PEER_BYTES + 64; // u64 µs when the last 
 export const X_WEBSOCKET_NONCE: u32 = X_REQUEST_ENDED + 8; // 16 bytes: the key that we made up for an HTTP/1.1 server
 
 export const STATE_FREE: u8 = 0;
-export const STATE_WAITING: u8 = 1; // backoff before the next attempt
+export const STATE_WAITING: u8 = 1; // backoff before the next attempt, or a fault's delay before the first
 export const STATE_PENDING: u8 = 2; // in an upstream pool's waiting list
 export const STATE_SENT: u8 = 3; // on an upstream stream
 export const STATE_ANSWERED: u8 = 4; // a response head went downstream

@@ -69,8 +69,8 @@ import {
 } from "../route/index.ts";
 import { C_LISTENER, C_PEER, C_PEER_BYTES, C_PROTOCOL, CONNECTION_LINGER, setFlag } from "../tables/connections.ts";
 import { S_CONNECTION, S_EXCHANGE } from "../tables/streams.ts";
-import { answer, sendAnswerBody } from "./answer.ts";
-import { beginAttempt, clearSkips } from "./attempt.ts";
+import { announceClose, answer, sendAnswerBody } from "./answer.ts";
+import { clearSkips } from "./attempt.ts";
 import { fillBudget } from "./budget.ts";
 import { CP_LISTENER_SERVICE } from "./downstream.ts";
 import {
@@ -111,6 +111,7 @@ import {
   X_STATUS,
   X_UP,
 } from "./exchange.ts";
+import { beginOrWait, drawFault } from "./fault.ts";
 import { finishExchange, settle } from "./finish.ts";
 import { completeRequest } from "./forwarded.ts";
 import { takeGrpcTimeout } from "./grpc-timeout.ts";
@@ -145,6 +146,7 @@ export function receiveRequest(stream: u32, head: u32, end: bool): void {
     answerByRule(exchange, stream);
     return;
   }
+  if (drawFault(exchange, routeRule)) return;
   const policy = exchange + X_POLICY;
   if (admit(load<u32>(policy, POLICY_SERVICE), COUNTER_REQUESTS) == 0) {
     store<u32>(exchange, COUNTER_REQUESTS, X_DETAIL);
@@ -154,7 +156,7 @@ export function receiveRequest(stream: u32, head: u32, end: bool): void {
   setX(exchange, EXCHANGE_IS_ADMITTED);
   fillBudget(policy);
   if (load<u8>(policy, POLICY_RETRY_ATTEMPTS) != 0) keepPipe(exchange + X_REQUEST);
-  beginAttempt(exchange);
+  beginOrWait(exchange);
 }
 
 /** A request that its codec refused: it is answered, never forwarded. */
@@ -339,6 +341,7 @@ function answerByRule(exchange: u32, stream: u32): void {
   store<u8>(exchange, STATE_ANSWERED, X_STATE);
   setX(exchange, EXCHANGE_OWN_ANSWER);
   store<u16>(exchange, load<u16>(ANSWER_HEAD, HEAD_STATUS), X_STATUS);
+  announceClose(exchange, stream);
   const isHead = load<u32>(load<u32>(exchange, X_HEAD), HEAD_METHOD_ID) == METHOD_HEAD;
   if (isHead || bytes == 0) {
     sendHead(stream, ANSWER_HEAD, true);

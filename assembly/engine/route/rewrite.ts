@@ -3,6 +3,7 @@
 //   prefix /users, pathPrefix /v2:  /users      ──► /v2        /users/7?a=1 ──► /v2/7?a=1
 //   prefix /users, pathPrefix /:    /users      ──► /          /users/7     ──► /7          /users?a=1 ──► /?a=1
 //   path   /users, pathPrefix /new: /users?a=1  ──► /new?a=1
+//   any,           whole path /new: /users/7?a=1 ──► /new?a=1
 
 import { HEAD_RESPONSE } from "../../abi/engine-codes.ts";
 import { NAME_LOCATION } from "../../abi/field-names.ts";
@@ -19,6 +20,7 @@ import {
   RULE_RESPONSE_EDITS,
   RULE_REWRITE_HOST,
   RULE_REWRITE_HOST_BYTES,
+  RULE_REWRITE_IS_WHOLE,
   RULE_REWRITE_PATH,
   RULE_REWRITE_PATH_BYTES,
   RULE_STATUS,
@@ -88,7 +90,8 @@ function rewritePath(head: u32, rule: u32): bool {
   const length = load<u32>(head, HEAD_PATH_BYTES);
   // "*" (OPTIONS) and the empty path of CONNECT are no paths to rewrite.
   if (length == 0 || load<u8>(path) != SLASH) return true;
-  const prefix = load<u32>(rule, RULE_PREFIX_BYTES);
+  const isWhole = load<u32>(rule, RULE_REWRITE_IS_WHOLE) != 0;
+  const prefix = isWhole ? pathBytesOf(path, length) : load<u32>(rule, RULE_PREFIX_BYTES);
   const to = program + load<u32>(rule, RULE_REWRITE_PATH);
   let toBytes = load<u32>(rule, RULE_REWRITE_PATH_BYTES);
   const rest = path + prefix;
@@ -102,6 +105,13 @@ function rewritePath(head: u32, rule: u32): bool {
   store<u32>(head, text, HEAD_PATH);
   store<u32>(head, toBytes + restBytes, HEAD_PATH_BYTES);
   return true;
+}
+
+/** Length of a path without its query. */
+function pathBytesOf(path: u32, length: u32): u32 {
+  let at: u32 = 0;
+  while (at < length && load<u8>(path + at) != QUESTION) at += 1;
+  return at;
 }
 
 function addLocation(request: u32, answer: u32, rule: u32): bool {
