@@ -92,7 +92,9 @@ test.each([
 test("a direct response: status, body, its type; none of it for HEAD but the head", () => {
   const world = worldOf(`
 - {match: {path: {exact: /robots.txt}}, directResponse: {body: "Disallow: /\\n"}}
-- {match: {path: {exact: /json}}, directResponse: {status: 418, body: "{}"}, responseHeaders: {set: {content-type: application/json}}}
+- match: {path: {exact: /json}}
+  directResponse: {status: 418, body: "{}"}
+  responseHeaders: {set: {content-type: application/json}}
 - {directResponse: {status: 204}}`);
   const robots = ask(world, "/robots.txt");
   expect(robots).toMatch(/^HTTP\/1.1 200 /);
