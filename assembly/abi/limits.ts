@@ -154,6 +154,10 @@ export const LINGER_TIMEOUT_MS = 1000;
 
 // ── Proxying ─────────────────────────────────────────────────────────────────────────────────────
 
+/** Connections that are looked at for one to close when a service's limit of them is reached. */
+export const ROOM_SCAN_MAX = 256;
+/** How often those whom that limit keeps waiting ask again: other workers free connections without telling. */
+export const REFUSED_RETRY_MS = 20;
 /** Sidecars that a request may pass (DESIGN §2: above 8, `loop`). */
 export const HOPS_MAX = 8;
 /** Attempts of one exchange, the first included; the skip list of a pick holds three. */

@@ -15,10 +15,12 @@ import { acceptConnection, checkDownstream, drainDownstream as drainOne, finishD
 import { exchangeCount as countExchanges, exchangeAt, STATE_FREE, X_STATE } from "./proxy/exchange.ts";
 import { holdDeadline } from "./proxy/hold.ts";
 import { createLog, droppedEntries, setAccessLogOn } from "./proxy/log.ts";
+import { serveRefused } from "./proxy/loss.ts";
 import { drainGone } from "./proxy/membership.ts";
 import { idleReportsAt, reportIdle } from "./proxy/reports.ts";
 import { passDue } from "./proxy/response.ts";
 import { checkUpstream } from "./proxy/rest.ts";
+import { refusedDeadline } from "./proxy/room.ts";
 import { createSilence } from "./proxy/silence.ts";
 import { seedRandom } from "./random.ts";
 import { activateSnapshot, snapshotSpare } from "./route/index.ts";
@@ -138,11 +140,13 @@ export function advance(nowUs: f64): void {
     node = takeDueTimer(now);
   }
   passDue();
+  const refused = refusedDeadline();
+  if (refused != 0 && refused <= now) serveRefused();
 }
 
 /** The next time at which `advance` has something to do, µs; 0 = none. */
 export function deadline(): f64 {
-  return f64(earlier(earlier(nextDeadline(), holdDeadline()), idleReportsAt()));
+  return f64(earlier(earlier(nextDeadline(), holdDeadline()), earlier(idleReportsAt(), refusedDeadline())));
 }
 
 /** From now on connections take no new requests once their peers had time to hear of it. */

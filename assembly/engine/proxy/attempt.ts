@@ -27,6 +27,7 @@ import {
   POLICY_PENDING_TIMEOUT,
   POLICY_RETRY_ATTEMPTS,
   POLICY_RETRY_WHEN,
+  POLICY_SERVICE,
   RETRY_IDEMPOTENT,
   RETRY_UNPROCESSED,
   SERVICE_GRPC,
@@ -98,6 +99,7 @@ import {
 import { leaveInstance } from "./occupancy.ts";
 import { flushPipe, isKept, markPipeClosed, pipeIsComplete, rewindPipe } from "./pipe.ts";
 import { returnConnection } from "./rest.ts";
+import { makeRoom, noteRefused } from "./room.ts";
 import { watchSilence } from "./silence.ts";
 import { armExchange } from "./timeouts.ts";
 import { confirmTunnel } from "./tunnel.ts";
@@ -106,7 +108,6 @@ import {
   addPending,
   CP_IS_USED,
   CP_WRITTEN,
-  closeSpare,
   hasConnections,
   needsConnect,
   openConnection,
@@ -166,11 +167,11 @@ function connectAndSend(exchange: u32, slot: u32): void {
     return;
   }
   if (needsConnect(slot, kind) && !openConnection(slot, exchange)) {
-    if (!hasConnections(slot)) {
+    if (!makeRoom(load<u32>(exchange + X_POLICY, POLICY_SERVICE)) && !hasConnections(slot)) {
       overflow(exchange, COUNTER_CONNECTIONS);
       return;
     }
-    closeSpare(slot, kind);
+    noteRefused(slot);
   }
   if (!addPending(exchange)) {
     overflow(exchange, COUNTER_PENDING);

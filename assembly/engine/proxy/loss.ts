@@ -30,6 +30,7 @@ import { OUTCOME_CONNECT_FAILED, OUTCOME_TIMEOUT } from "./metrics.ts";
 import { receiveDownstreamReset } from "./request.ts";
 import { loseUpstream } from "./response.ts";
 import { restH2, returnConnection } from "./rest.ts";
+import { nextRefused, noteRefused, takeRefused } from "./room.ts";
 import {
   CP_KIND,
   CP_WRITTEN,
@@ -54,6 +55,7 @@ export function loseConnection(connection: u32, connectReason: u32): void {
   removeConnection(connection);
   if (!wasConnecting) {
     serveWaiting(slot);
+    serveRefused();
     return;
   }
   // Each of them may begin another attempt here (the only instance); that one waits for a connect of its own, which
@@ -65,6 +67,19 @@ export function loseConnection(connection: u32, connectReason: u32): void {
     exchange = firstUnserved(slot, kind);
   }
   serveWaiting(slot); // what it held against the limits may serve others
+  serveRefused();
+}
+
+/** Opens connections for those whom a limit kept waiting, as far as it allows now. */
+export function serveRefused(): void {
+  let slot = takeRefused();
+  while (slot != 0) {
+    const next = nextRefused(slot);
+    servePending(slot - 1, KIND_H1);
+    servePending(slot - 1, KIND_RAW);
+    servePending(slot - 1, KIND_H2);
+    slot = next;
+  }
 }
 
 /** Opens what those who wait at an instance need; where nothing may be or is open they go elsewhere. */
@@ -148,5 +163,5 @@ export function serveConnection(connection: u32): void {
 /** Opens a connection more for those whom nothing under way will serve. */
 function servePending(slot: u32, kind: u8): void {
   const exchange = firstUnserved(slot, kind);
-  if (exchange != 0 && needsConnect(slot, kind)) openConnection(slot, exchange);
+  if (exchange != 0 && needsConnect(slot, kind) && !openConnection(slot, exchange)) noteRefused(slot);
 }

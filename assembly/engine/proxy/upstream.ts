@@ -63,6 +63,7 @@ export const U_HEARD: u32 = 40; // u64 µs of the last byte that the instance se
 export const U_IDLE_LEARNED: u32 = 48; // ms that an idle connection may live (keep-alive.ts), 0 = not known
 export const U_IDLE_EVIDENCE: u32 = 52; // ms: age of the idle connection that the instance closed last
 export const U_IDLE_EVIDENCE_AT: u32 = 56; // ms: when that was
+export const U_REFUSED_NEXT: u32 = 60; // chain of those who were refused a connection (room.ts), 0 = not in it
 
 export const CP_POOL_PREVIOUS: u32 = C_PROXY + 12;
 export const CP_POOL_NEXT: u32 = C_PROXY + 16;
@@ -130,21 +131,6 @@ export function needsConnect(slot: u32, kind: u8): bool {
 /** Whether the instance has any connection that may become free. */
 export function hasConnections(slot: u32): bool {
   return load<u32>(poolOf(slot), U_ALL) != 0;
-}
-
-/** Closes an unused connection of another kind than the one that is needed and that the limits leave no room for. */
-export function closeSpare(slot: u32, kind: u8): void {
-  let connection = load<u32>(poolOf(slot), U_ALL);
-  while (connection != 0) {
-    const isUsed =
-      load<u32>(connection, C_STREAM_COUNT) != 0 ||
-      hasFlag(connection, CONNECTION_CLOSE_WANTED | CONNECTION_CONNECTING);
-    if (!isUsed && load<u8>(connection, CP_KIND) != kind) {
-      drainConnection(connection);
-      return;
-    }
-    connection = load<u32>(connection, CP_POOL_NEXT);
-  }
 }
 
 /** Starts a connect for an exchange's kind; false when a limit or the table forbids it. */

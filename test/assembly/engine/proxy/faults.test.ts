@@ -2,6 +2,7 @@
 // Method: a world of virtual sockets; the turn ends as the pump ends it, so what the engine forgets to say is missed.
 
 import { expect, test } from "vitest";
+import { COUNTER_CONNECTIONS } from "../../../../assembly/abi/balancer-codes.ts";
 import { RECORDS_MAX } from "../../../../assembly/abi/engine-memory.ts";
 import { LISTENER_OUTBOUND, SOCKET_REFUSED } from "../../../../assembly/abi/engine-records.ts";
 import * as h2 from "../../../support/frames.ts";
@@ -63,13 +64,42 @@ test("a free connection of the wrong kind makes room for the one that is waited 
 
 test("a limit that is reached at one instance is not the end of a request that another one has room for", async () => {
   const world = await createWorld(TWO("limits: {connections: 1},"));
-  const client = world.accept();
-  for (let index = 0; index < 4; index += 1) {
-    client.send(GET);
+  const clients = [world.accept().send(GET), world.accept().send(GET), world.accept().send(GET)];
+  for (const client of clients) {
+    expect(world.upstreams.length).toBe(1); // it carries them one after the other
     world.upstreams[0]!.send(OK);
     expect(client.text()).toContain("200 OK");
   }
+});
+
+test("connections at rest at one instance make room for another", async () => {
+  const world = await createWorld(TWO("limits: {connections: 1},"));
+  const client = world.accept();
+  const slots = [0, 1, 2, 3].map((index) => {
+    client.send(GET);
+    world.upstreams[index]!.send(OK);
+    expect(client.text()).toContain("200 OK");
+    return world.upstreams[index]!.slot;
+  });
+  expect(slots[1]).not.toBe(slots[0]);
+  expect(slots).toEqual([slots[0], slots[1], slots[0], slots[1]]); // round robin stays exact
+  expect(world.upstreams.filter((wire) => wire.closedBy === undefined)).toHaveLength(1);
+});
+
+test("room that comes without a word, from another worker or a new limit, is found by who waits for it", async () => {
+  const world = await createWorld(ONE("limits: {connections: 1},"));
+  const first = world.accept().send(GET);
+  const second = world.accept().send(GET);
+  world.pass(100);
   expect(world.upstreams.length).toBe(1);
+  const service = world.snapshot.services.find((one) => one.name === "web")!.index;
+  world.balancer.setLimit(service, COUNTER_CONNECTIONS, 2);
+  world.pass(30);
+  world.upstreams[1]!.send(OK);
+  expect(second.text()).toContain("200 OK");
+  expect(first.text()).toBe("");
+  world.upstreams[0]!.send(OK);
+  expect(first.text()).toContain("200 OK");
 });
 
 test("an HTTP/2 connection whose callers left while it was opened is closed in the end", async () => {
