@@ -25,8 +25,8 @@ interface Dot {
   readonly row: Row;
 }
 
-/** Loads without HAProxy have no line; without any the chart says so. */
-export function renderChart(results: readonly Result[]): string {
+/** Loads without HAProxy have no line; without any the chart says so. `caption` says what run it is of. */
+export function renderChart(results: readonly Result[], caption: string): string {
   const lines = results.flatMap(({ load, rows }) => {
     const dots = rows.flatMap((row): Dot[] =>
       row.toHaproxy === undefined ? [] : [{ peer: row.peer, ratio: row.toHaproxy, row }],
@@ -47,7 +47,8 @@ export function renderChart(results: readonly Result[]): string {
   ];
   const title = lines.length === 0 ? "Nothing to compare: HAProxy was not there" : "CPU per request ÷ HAProxy's";
   const heading = `<text x="8" y="16" class="b">${title}, less is better</text>`;
-  return `${head(bottom + 24)}${heading}${parts.join("\n")}\n</svg>\n`;
+  const right = `<text x="${WIDTH - RIGHT}" y="16" text-anchor="end">${caption}</text>`;
+  return `${head(bottom + 24)}${heading}${right}${parts.join("\n")}\n</svg>\n`;
 }
 
 function head(height: number): string {

@@ -5,10 +5,12 @@
 // a ratio inside one run. bench/README.md is the protocol.
 
 import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { cpus } from "node:os";
+import { join, relative } from "node:path";
 import { choosePeers } from "../peers/all.ts";
 import type { Peer, RunningPeer } from "../peers/peer.ts";
 import { type Backends, startBackends } from "../system/backends.ts";
+import { PROJECT } from "../system/process.ts";
 import { progress, say } from "../system/terminal.ts";
 import { renderChart } from "./chart.ts";
 import { chooseLoads, LOADS, type Load } from "./loads.ts";
@@ -61,21 +63,22 @@ export async function runLoads(options: RunOptions): Promise<void> {
   const seconds = options.seconds ?? DEFAULTS[mode].seconds;
   const startMs = performance.now();
   const results: Result[] = [];
+  const machine = describeMachine(peers);
+  const file = join(RESULTS, mode === "full" ? "latest" : mode);
+  mkdirSync(RESULTS, { recursive: true });
   for (const [index, load] of loads.entries()) {
     const note = (text: string) => progress(`${index + 1}/${loads.length} ${load.name}: ${text}`);
-    const result = await runLoad({ load, peers, rounds, seconds, requests: options.requests, note });
+    results.push(await runLoad({ load, peers, rounds, seconds, requests: options.requests, note }));
     progress("");
-    results.push(result);
-    say(renderTable(result));
+    say(results.slice(-1).map(renderTable).join(""));
+    // After each load: a run that is ended early leaves what it has.
+    const tookSeconds = Math.round((performance.now() - startMs) / 1_000);
+    const run = { date: new Date().toISOString(), rounds, secondsOfRound: seconds, tookSeconds };
+    writeFileSync(`${file}.json`, `${JSON.stringify({ run, machine, results }, undefined, 2)}\n`);
+    const caption = `${run.date.slice(0, 10)}, ${rounds} rounds of ${seconds} s, ${cpus().length} cores`;
+    writeFileSync(`${file}.svg`, renderChart(results, caption));
   }
-  const took = Math.round((performance.now() - startMs) / 1_000);
-  const run = { date: new Date().toISOString(), rounds, secondsOfRound: seconds, tookSeconds: took };
-  mkdirSync(RESULTS, { recursive: true });
-  const file = mode === "full" ? "latest" : mode;
-  const picture = { run, machine: describeMachine(peers), results };
-  writeFileSync(join(RESULTS, `${file}.json`), `${JSON.stringify(picture, undefined, 2)}\n`);
-  writeFileSync(join(RESULTS, `${file}.svg`), renderChart(results));
-  say(`\n${took} s; written: bench/results/${file}.json and bench/results/${file}.svg`);
+  say(`\nwritten: ${relative(PROJECT, file)}.json and .svg`);
   if (results.some(({ failures }) => failures.length > 0)) process.exitCode = 1;
 }
 

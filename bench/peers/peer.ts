@@ -45,7 +45,12 @@ export async function asRunning(
   port: number,
   authority?: string,
 ): Promise<RunningPeer> {
-  await waitForPort(port, name, child);
+  try {
+    await waitForPort(port, name, child);
+  } catch (error) {
+    await end(child);
+    throw error;
+  }
   const { pid } = child;
   if (pid === undefined) throw new Error(`${name} did not start`);
   return { name, port, pid, authority, stop: () => end(child) };
