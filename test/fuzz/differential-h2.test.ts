@@ -1,7 +1,7 @@
 // Goal: no disagreement with Node's HTTP/2 (nghttp2) about a request that nobody can explain. Method: the vectors of
 // test/support/smuggling-vectors.ts, on which the engine's verdict is tested through a sidecar, sent to node:http2.
 
-import { createServer, type Http2Server } from "node:http2";
+import { createServer, type Http2Server, type ServerHttp2Stream } from "node:http2";
 import { connect } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import * as h2 from "../support/frames.ts";
@@ -44,7 +44,7 @@ const differing = new Set<string>();
 
 beforeAll(async () => {
   server = createServer();
-  server.on("stream", (stream, _fields, _flags) => {
+  server.on("stream", (stream: ServerHttp2Stream) => {
     stream.on("error", () => {});
     stream.resume();
     stream.on("end", () => {
