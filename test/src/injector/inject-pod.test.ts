@@ -1,11 +1,15 @@
 // The core by itself: what is derived, what is refused, and that `pillion run` takes every flag that is written.
 
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parseProcessConfig } from "../../../src/config/index.ts";
+import { ANNOTATIONS } from "../../../src/injector/annotations.ts";
 import { type InjectOptions, injectPod, type Owner } from "../../../src/injector/index.ts";
 import { comparePatch } from "../../../src/injector/json-patch.ts";
 import { applyPatch } from "../../support/apply-patch.ts";
 import { injectOptions } from "../../support/inject-options.ts";
+import { projectRoot } from "../../support/source.ts";
 
 interface Named {
   readonly name: string;
@@ -249,6 +253,12 @@ describe("what is not injected", () => {
       "annotation pillion.io/qqq is not known (docs/KUBERNETES.md lists them all)",
     ]);
   });
+});
+
+test("docs/KUBERNETES.md lists every annotation as the table says", () => {
+  const page = readFileSync(join(projectRoot, "docs/KUBERNETES.md"), "utf8");
+  const rows = Object.entries(ANNOTATIONS).map(([name, { doc }]) => `| \`${name}\` | ${doc} |`);
+  expect(page).toContain(rows.join("\n"));
 });
 
 test("the difference as a JSON patch leads to the same pod", () => {
