@@ -134,6 +134,11 @@ export const PROCESS_FLAGS = {
     description: "data-plane threads; auto: as the CPU quota allows",
     parse: parseWorkers,
   }),
+  socketDriver: withDefault("auto", {
+    name: "socket-driver",
+    ...oneOf(["auto", "epoll", "libuv"]),
+    description: "what moves bytes: own epoll loop or Node's sockets; auto: epoll where it works",
+  }),
   intercept: withDefault("off", {
     name: "intercept",
     ...oneOf(["off", "redirect"]),

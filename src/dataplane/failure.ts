@@ -3,6 +3,7 @@
 // The engine decides by them whether a request was certainly not seen (refused, unreachable, timeout while connecting)
 // or may have been (reset). Total: an unknown code is SOCKET_CLOSED, which promises nothing.
 
+import { getSystemErrorName } from "node:util";
 import {
   SOCKET_CLOSED,
   SOCKET_REFUSED,
@@ -38,6 +39,11 @@ const FAILURES: Readonly<Record<string, number>> = {
   EAI_AGAIN: SOCKET_UNREACHABLE,
   EAI_FAIL: SOCKET_UNREACHABLE,
 };
+
+/** The SOCKET_* of an errno(3) as the kernel has it. */
+export function failureOfErrno(errno: number): number {
+  return FAILURES[getSystemErrorName(-errno)] ?? SOCKET_CLOSED;
+}
 
 /** The SOCKET_* of a socket's error. */
 export function failureOf(error: NodeJS.ErrnoException): number {

@@ -1,6 +1,6 @@
 // The door of the data plane: what the main thread needs to start and talk to workers. Names only, no logic.
 
-export { workerEntry } from "./entry.ts";
+export { workerEntry, workerFlags } from "./entry.ts";
 export {
   BEAT_MS,
   type Endpoint,

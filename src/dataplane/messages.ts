@@ -3,7 +3,7 @@
 // Types only, so that both sides may import it. Nothing here is on a request's way: listeners, snapshots, the beat of
 // the heart, batches of log entries.
 
-import type { WorkerModules } from "../wasm/index.ts";
+import type { SharedDescriptors, WorkerModules } from "../wasm/index.ts";
 
 /** What a worker thread is started with. */
 export interface WorkerSetup {
@@ -11,6 +11,15 @@ export interface WorkerSetup {
   readonly worker: number;
   readonly seed: number;
   readonly modules: WorkerModules;
+  readonly sockets: SocketsSetup;
+}
+
+/** What moves the bytes of cleartext connections. */
+export interface SocketsSetup {
+  /** auto: epoll where this system and this Node can, else libuv. */
+  readonly driver: "auto" | "epoll" | "libuv";
+  /** Where this worker notes the descriptors that the main thread closes when the worker has ended. */
+  readonly descriptors: SharedDescriptors;
 }
 
 /** A compiled snapshot on its way to a worker's engine, with where each instance slot is reached. */
@@ -72,7 +81,8 @@ export interface WorkerReport {
 }
 
 export type FromWorker =
-  | { readonly type: "started" }
+  /** `problem`: why it is not the driver that was asked for. */
+  | { readonly type: "started"; readonly driver: "epoll" | "libuv"; readonly problem?: string | undefined }
   /** Answers `listen` and `closeListeners`: so many listening sockets are open now. */
   | { readonly type: "listening"; readonly count: number }
   /** `problem` 0: in force; else the engine's code, and the former program stays. */

@@ -9,7 +9,7 @@ import { GLITCHES_COUNT, ROLE_DOWNSTREAM } from "../../assembly/abi/engine-codes
 import { GOAWAY_GRACE_MS } from "../../assembly/abi/limits.ts";
 import { assertNever, monotonicUs } from "../base/index.ts";
 import type { Engine } from "../wasm/index.ts";
-import { type AcceptFailure, type Listener, startListener } from "./listener.ts";
+import type { ChosenDriver } from "./choose-driver.ts";
 import { LogBatch } from "./log-batch.ts";
 import {
   BEAT_MS,
@@ -20,6 +20,7 @@ import {
   type WorkerReport,
 } from "./messages.ts";
 import { Pump } from "./pump.ts";
+import type { AcceptFailure, Listener } from "./sockets.ts";
 import { type Lookup, Upstreams } from "./upstream.ts";
 
 /** ROLE_* × PROTOCOL_*: two roles, three protocols. */
@@ -34,8 +35,8 @@ const LAST_CALLERS_MS = GOAWAY_GRACE_MS + 500;
 type Port = Pick<MessagePort, "postMessage" | "on">;
 
 /** Serves until the thread ends. `wake` lets others ask for a turn (a freed limit). */
-export function serve(engine: Engine, port: Port): { readonly wake: () => void } {
-  return new Service(engine, port);
+export function serve(engine: Engine, port: Port, driver: ChosenDriver): { readonly wake: () => void } {
+  return new Service(engine, port, driver);
 }
 
 class Service {
@@ -51,19 +52,20 @@ class Service {
   /** Since when nothing is under way, while draining. */
   #idleFromMs: number | undefined;
 
-  constructor(engine: Engine, port: Port) {
+  constructor(engine: Engine, port: Port, driver: ChosenDriver) {
     this.#engine = engine;
     this.#port = port;
     this.#logs = new LogBatch((bytes) => this.#say({ type: "logs", bytes }));
     this.#pump = new Pump({
       engine,
       upstreams: this.#upstreams,
+      createDriver: driver.create,
       log: (entry) => this.#logs.write(entry),
       turned: () => this.#turned(),
     });
     port.on("message", (message: ToWorker) => this.#carryOut(message));
     setInterval(() => this.#beat(), BEAT_MS);
-    this.#say({ type: "started" });
+    this.#say({ type: "started", driver: driver.name, problem: driver.problem });
   }
 
   readonly wake = (): void => this.#pump.schedule();
@@ -111,7 +113,7 @@ class Service {
   /** A rejection here (a descriptor that is none) is a bug and ends the worker. */
   async #listen(offers: readonly ListenerOffer[]): Promise<void> {
     const failed = (failure: AcceptFailure) => this.#acceptFailed(failure);
-    const opened = await Promise.all(offers.map((offer) => startListener(offer, this.#pump, failed)));
+    const opened = await Promise.all(offers.map((offer) => this.#pump.listen(offer, failed)));
     this.#listeners = [...this.#listeners, ...opened];
     this.#say({ type: "listening", count: this.#listeners.length });
   }

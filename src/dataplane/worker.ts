@@ -6,14 +6,15 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { assert, monotonicUs } from "../base/index.ts";
 import { instantiateBalancer, instantiateEngine, watchAdmission } from "../wasm/index.ts";
+import { chooseDriver } from "./choose-driver.ts";
 import type { WorkerSetup } from "./messages.ts";
 import { serve } from "./serve.ts";
 
 assert(parentPort !== null, "worker.ts is started as a worker thread");
-const { worker, seed, modules } = workerData as WorkerSetup;
+const { worker, seed, modules, sockets } = workerData as WorkerSetup;
 const balancer = instantiateBalancer(modules.balancer, modules.balancerMemory);
 balancer.start(worker, seed);
 const engine = instantiateEngine(modules.engine, balancer);
 engine.start(worker, seed, monotonicUs());
-const { wake } = serve(engine, parentPort);
+const { wake } = serve(engine, parentPort, chooseDriver(sockets));
 watchAdmission(modules.balancerMemory, worker, wake);

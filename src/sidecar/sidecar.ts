@@ -20,12 +20,20 @@ import {
 } from "../admin/index.ts";
 import { type Address, type Clock, createRandom, formatAddress, type RootLog, systemClock } from "../base/index.ts";
 import { formatMeshUrl, type ProcessConfig } from "../config/index.ts";
-import { type WorkerSetup, workerEntry } from "../dataplane/index.ts";
+import { type WorkerSetup, workerEntry, workerFlags } from "../dataplane/index.ts";
 import type { Registry, RegistryEvent } from "../discovery/index.ts";
 import { Allocation, type LocalApp } from "../snapshot/index.ts";
 import { createAccessLog, createLineWriter, createMetrics, type LineWriter, type Metrics } from "../telemetry/index.ts";
-import { Balancer, loadModule, type WorkerModules } from "../wasm/index.ts";
+import {
+  Balancer,
+  createSharedDescriptors,
+  DescriptorTable,
+  loadModule,
+  type SharedDescriptors,
+  type WorkerModules,
+} from "../wasm/index.ts";
 import { AppWatch } from "./app-watch.ts";
+import { closeDescriptor } from "./descriptor.ts";
 import { explainListen } from "./listening.ts";
 import { createSources } from "./metric-sources.ts";
 import { describeOwnInstance, OwnInstance } from "./own-instance.ts";
@@ -78,6 +86,7 @@ export class Sidecar implements AdminView {
   readonly #metrics: Metrics;
   readonly #appWatch: AppWatch | undefined;
   readonly #ownInstance: OwnInstance | undefined;
+  readonly #descriptors: SharedDescriptors[] = [];
   readonly #servers: HttpServer[] = [];
   readonly #serverPorts: Record<string, string> = {};
   readonly #unsubscribe: () => void;
@@ -241,16 +250,28 @@ export class Sidecar implements AdminView {
     return new Supervisor({
       workers: this.#workers(),
       startThread: (worker) => {
-        const setup: WorkerSetup = { worker, seed: random.below(2 ** 32), modules };
-        return new Worker(workerEntry, { workerData: setup, name: `data plane ${worker}` });
+        const sockets = { driver: this.#config.socketDriver, descriptors: this.#descriptorsOf(worker) };
+        const setup: WorkerSetup = { worker, seed: random.below(2 ** 32), modules, sockets };
+        const execArgv = [...process.execArgv, ...workerFlags];
+        return new Worker(workerEntry, { workerData: setup, execArgv, name: `data plane ${worker}` });
       },
-      clearWorker: (worker) => this.#balancer.clearWorker(worker),
+      clearWorker: (worker) => {
+        this.#balancer.clearWorker(worker);
+        for (const descriptor of new DescriptorTable(this.#descriptorsOf(worker)).takeAll())
+          closeDescriptor(descriptor);
+      },
       offerListeners: () => this.#ports.offer(),
       takeLogs,
       clock: this.#clock,
       random,
       log: this.#log,
     });
+  }
+
+  /** What a worker has open and cannot close when it dies. */
+  #descriptorsOf(worker: number): SharedDescriptors {
+    this.#descriptors[worker] ??= createSharedDescriptors();
+    return this.#descriptors[worker];
   }
 
   /** libuv reads the cgroup's CPU quota into this figure. */

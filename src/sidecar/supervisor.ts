@@ -210,6 +210,7 @@ export class Supervisor {
     switch (message.type) {
       case "started":
         seat.phase = "up";
+        this.#noteDriver(seat, message.driver, message.problem);
         this.#tell(seat, { type: "accessLog", isOn: this.#isAccessLogOn });
         if (this.#program !== undefined) this.#tell(seat, { type: "program", program: this.#program });
         // Messages keep their order: the program is in force before the first accept.
@@ -240,6 +241,11 @@ export class Supervisor {
         assertNever(message);
     }
     this.#changed();
+  }
+
+  #noteDriver({ worker }: Seat, driver: string, problem: string | undefined): void {
+    if (problem === undefined) this.#options.log.debug({ worker, driver }, "a worker has started");
+    else this.#options.log.warn({ worker, driver, problem }, "sockets are served in another way than was wished");
   }
 
   #refused(problem: number, sequence: number): void {

@@ -12,6 +12,7 @@ export {
   type ServiceTuning,
   type SetContent,
 } from "./balancer.ts";
+export { createSharedDescriptors, DescriptorTable, type SharedDescriptors } from "./descriptors.ts";
 export {
   createEngine,
   type Engine,

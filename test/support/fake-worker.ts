@@ -2,14 +2,17 @@
 
 import { parentPort, workerData } from "node:worker_threads";
 import { RECORD_SHUTDOWN } from "../../assembly/abi/engine-records.ts";
+import { chooseDriver } from "../../src/dataplane/choose-driver.ts";
 import { serve } from "../../src/dataplane/serve.ts";
+import type { SocketDriverName } from "../../src/dataplane/sockets.ts";
+import { createSharedDescriptors } from "../../src/wasm/index.ts";
 import { FakeEngine } from "./fake-engine.ts";
 
-const { worker } = workerData as { worker: number };
+const { worker, driver = "libuv" } = workerData as { worker: number; driver?: SocketDriverName };
 const fake = new FakeEngine({
   received: (connection, bytes, engine) => {
     engine.write(connection, bytes.toString() === "who" ? Buffer.from(`worker ${worker}`) : bytes);
   },
   ended: (connection, engine) => engine.record(RECORD_SHUTDOWN, connection.handle),
 });
-serve(fake.engine, parentPort!);
+serve(fake.engine, parentPort!, chooseDriver({ driver, descriptors: createSharedDescriptors() }));

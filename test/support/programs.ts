@@ -14,6 +14,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   h2load: "apt-get install nghttp2-client",
   nghttp: "apt-get install nghttp2-client",
   curl: "apt-get install curl",
+  prlimit: "apt-get install util-linux",
   openssl: "apt-get install openssl",
 };
 

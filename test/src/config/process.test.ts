@@ -34,6 +34,7 @@ test("the defaults of the design", () => {
     admin: { host: "127.0.0.1", port: 15_000 },
     probe: { host: "0.0.0.0", port: 15_021 },
     workers: 1,
+    socketDriver: "auto",
     intercept: "off",
     unknown: "pass",
     state: undefined,

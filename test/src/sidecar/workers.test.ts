@@ -1,18 +1,22 @@
-// Two workers with the real engine on one balancer: one is killed under load, and only its own connections notice.
+// Two workers with the real engine on one balancer, over each socket driver: one is killed under load, and only its own
+// connections notice.
 
+import { closeSync } from "node:fs";
 import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Worker } from "node:worker_threads";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import { LISTENER_OUTBOUND } from "../../../assembly/abi/engine-records.ts";
 import { createRandom, silentLog, systemClock } from "../../../src/base/index.ts";
 import { parseMeshFile } from "../../../src/config/index.ts";
-import { workerEntry } from "../../../src/dataplane/index.ts";
+import { workerEntry, workerFlags } from "../../../src/dataplane/index.ts";
+import type { SocketDriverName } from "../../../src/dataplane/sockets.ts";
 import { openListening } from "../../../src/sidecar/listening.ts";
 import { Publisher } from "../../../src/sidecar/publisher.ts";
 import { Supervisor } from "../../../src/sidecar/supervisor.ts";
 import { Allocation } from "../../../src/snapshot/index.ts";
-import { Balancer, loadModule } from "../../../src/wasm/index.ts";
+import { Balancer, createSharedDescriptors, DescriptorTable, loadModule } from "../../../src/wasm/index.ts";
+import { DRIVER_NAMES } from "../../support/drivers.ts";
 
 const ending: (() => unknown)[] = [];
 afterEach(async () => {
@@ -39,17 +43,24 @@ async function startSlowApp() {
   };
 }
 
-async function startWorkers(mesh: unknown) {
+const meshOf = (address: string, limits = {}) => ({ services: { web: { limits, instances: [{ address }] } } });
+
+async function startWorkers(name: SocketDriverName, mesh: unknown) {
   const modules = { balancer: loadModule("balancer"), engine: loadModule("engine") };
   const balancer = new Balancer(modules.balancer);
+  const descriptors = [createSharedDescriptors(), createSharedDescriptors()];
   const socket = await openListening({ host: "127.0.0.1", port: 0 }, "--outbound");
   const supervisor = new Supervisor({
     workers: 2,
     startThread: (worker) => {
-      const setup = { worker, seed: worker + 1, modules: { ...modules, balancerMemory: balancer.memory } };
-      return new Worker(workerEntry, { workerData: setup });
+      const sockets = { driver: name, descriptors: descriptors[worker]! };
+      const setup = { worker, seed: worker + 1, modules: { ...modules, balancerMemory: balancer.memory }, sockets };
+      return new Worker(workerEntry, { workerData: setup, execArgv: [...process.execArgv, ...workerFlags] });
     },
-    clearWorker: (worker) => balancer.clearWorker(worker),
+    clearWorker: (worker) => {
+      balancer.clearWorker(worker);
+      for (const descriptor of new DescriptorTable(descriptors[worker]!).takeAll()) closeSync(descriptor);
+    },
     offerListeners: () => [{ kind: LISTENER_OUTBOUND, number: 0, descriptor: socket.duplicate() }],
     takeLogs: () => undefined,
     clock: systemClock,
@@ -97,47 +108,47 @@ async function startWorkers(mesh: unknown) {
   return { balancer, supervisor, ask, leaveListening, inflight, exchanges };
 }
 
-const meshOf = (address: string, limits = {}) => ({ services: { web: { limits, instances: [{ address }] } } });
+describe.each(DRIVER_NAMES)("%s", (name) => {
+  test("a killed worker's requests leave the gauges, the other's end as if nothing had been", async () => {
+    const app = await startSlowApp();
+    const { supervisor, ask, leaveListening, inflight, exchanges } = await startWorkers(name, meshOf(app.address));
+    await leaveListening(0);
+    const doomed = Array.from({ length: 5 }, ask);
+    await expect.poll(inflight).toBe(5);
+    await expect.poll(() => exchanges()[0]).toBe(5);
+    await leaveListening(1);
+    const safe = Array.from({ length: 7 }, ask);
+    await expect.poll(() => exchanges()[1]).toBe(7);
+    expect(inflight()).toBe(12);
+    await expect.poll(() => app.waitingCount).toBe(12);
+    supervisor.tell(0, { type: "trap" });
+    expect(await Promise.all(doomed)).toEqual(Array(5).fill("ECONNRESET"));
+    await expect.poll(inflight).toBe(7);
+    await expect.poll(() => supervisor.restarts).toBe(1);
+    app.release();
+    expect(await Promise.all(safe)).toEqual(Array(7).fill("200 done"));
+    await expect.poll(inflight).toBe(0);
+  });
 
-test("a killed worker's requests leave the gauges, the other's end as if nothing had been", async () => {
-  const app = await startSlowApp();
-  const { supervisor, ask, leaveListening, inflight, exchanges } = await startWorkers(meshOf(app.address));
-  await leaveListening(0);
-  const doomed = Array.from({ length: 5 }, ask);
-  await expect.poll(inflight).toBe(5);
-  await expect.poll(() => exchanges()[0]).toBe(5);
-  await leaveListening(1);
-  const safe = Array.from({ length: 7 }, ask);
-  await expect.poll(() => exchanges()[1]).toBe(7);
-  expect(inflight()).toBe(12);
-  await expect.poll(() => app.waitingCount).toBe(12);
-  supervisor.tell(0, { type: "trap" });
-  expect(await Promise.all(doomed)).toEqual(Array(5).fill("ECONNRESET"));
-  await expect.poll(inflight).toBe(7);
-  await expect.poll(() => supervisor.restarts).toBe(1);
-  app.release();
-  expect(await Promise.all(safe)).toEqual(Array(7).fill("200 done"));
-  await expect.poll(inflight).toBe(0);
-});
-
-test("limits admit exactly as many after a worker was killed", async () => {
-  const app = await startSlowApp();
-  const limits = { requests: 4 };
-  const { supervisor, ask, leaveListening, inflight } = await startWorkers(meshOf(app.address, limits));
-  await leaveListening(0);
-  const doomed = Array.from({ length: 3 }, ask);
-  await expect.poll(inflight).toBe(3);
-  supervisor.tell(0, { type: "trap" });
-  await Promise.all(doomed);
-  await expect.poll(() => supervisor.restarts).toBe(1);
-  await expect.poll(() => supervisor.listeningCount).toBe(1);
-  await expect.poll(inflight).toBe(0);
-  const later = Array.from({ length: 9 }, ask);
-  await expect.poll(inflight).toBe(4);
-  // What waits of the doomed ones answers nobody; the four behind them are the admitted ones.
-  await expect.poll(() => app.waitingCount).toBe(7);
-  app.release();
-  const outcomes = await Promise.all(later);
-  expect(outcomes.filter((outcome) => outcome === "200 done").length).toBe(4);
-  expect(outcomes.filter((outcome) => outcome.startsWith("503")).length).toBe(5);
+  test("limits admit exactly as many after a worker was killed", async () => {
+    const app = await startSlowApp();
+    const limits = { requests: 4 };
+    const { supervisor, ask, leaveListening, inflight } = await startWorkers(name, meshOf(app.address, limits));
+    await leaveListening(0);
+    const doomed = Array.from({ length: 3 }, ask);
+    await expect.poll(inflight).toBe(3);
+    supervisor.tell(0, { type: "trap" });
+    await Promise.all(doomed);
+    await expect.poll(() => supervisor.restarts).toBe(1);
+    await expect.poll(() => supervisor.listeningCount).toBe(1);
+    await expect.poll(inflight).toBe(0);
+    const later = Array.from({ length: 9 }, ask);
+    await expect.poll(inflight).toBe(4);
+    // What waits of the doomed ones answers nobody; the four behind them are the admitted ones.
+    await expect.poll(() => app.waitingCount).toBe(7);
+    app.release();
+    const outcomes = await Promise.all(later);
+    expect(outcomes.filter((outcome) => outcome === "200 done").length).toBe(4);
+    expect(outcomes.filter((outcome) => outcome.startsWith("503")).length).toBe(5);
+  });
 });

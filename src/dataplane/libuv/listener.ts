@@ -3,32 +3,22 @@
 // Closing it here (or dying) closes the duplicate only: the socket goes on listening, connections wait in its backlog
 // for the next worker. Accepted sockets come paused, so that not a byte is read before the engine's buffer is theirs.
 
-import { createServer, type Server } from "node:net";
-import type { ListenerOffer } from "./messages.ts";
-import type { Origin, Pump } from "./pump.ts";
+import { createServer, type Server, type Socket } from "node:net";
+import type { ListenerOffer } from "../messages.ts";
+import type { AcceptFailure, Listener } from "../sockets.ts";
 
-/** What became of an accept. */
-export interface AcceptFailure {
-  readonly kind: "accept" | "full";
-  readonly problem: string;
-}
+/** Takes a paused socket over; false: the engine has no room, the socket was destroyed. */
+export type TakeSocket = (socket: Socket) => boolean;
 
-export interface Listener {
-  readonly kind: number;
-  /** Closes this worker's duplicate. */
-  stop(): void;
-}
-
-/** Accepts connections of one descriptor into the pump; resolves when it listens. */
+/** Accepts connections of one descriptor; resolves when it listens. */
 export function startListener(
   offer: ListenerOffer,
-  pump: Pump,
+  take: TakeSocket,
   failed: (failure: AcceptFailure) => void,
 ): Promise<Listener> {
-  const origin: Origin = { kind: offer.kind, number: offer.number };
   const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true });
   server.on("connection", (socket) => {
-    if (!pump.accept(socket, origin)) failed({ kind: "full", problem: "the engine's connection table is full" });
+    if (!take(socket)) failed({ kind: "full", problem: "the engine's connection table is full" });
   });
   return new Promise((resolve, reject) => {
     server.once("error", reject);

@@ -1,0 +1,239 @@
+// Sockets of Node: `onread` into the engine's memory, writes of views on it, one setImmediate for each turn.
+//
+// It needs nothing but Node, and is what TLS stands on.
+
+import { connect, type OnReadOpts, Socket } from "node:net";
+import { RECORD_WRITE } from "../../../assembly/abi/engine-records.ts";
+import { monotonicUs } from "../../base/index.ts";
+import { type Engine, RECORD_WORDS } from "../../wasm/index.ts";
+import { failureOf } from "../failure.ts";
+import type { ListenerOffer } from "../messages.ts";
+import {
+  type AcceptFailure,
+  type Listener,
+  type Origin,
+  type SocketDriver,
+  type SocketHost,
+} from "../sockets.ts";
+import { type Leg, Legs } from "./leg.ts";
+import { startListener } from "./listener.ts";
+
+/** A timer that fires this much early is left alone: re-arming costs more than one idle `advance`. */
+const TIMER_SLACK_US = 1_000;
+const NOTHING = Buffer.alloc(0);
+
+export class LibuvDriver implements SocketDriver {
+  readonly name = "libuv";
+  readonly #engine: Engine;
+  readonly #host: SocketHost;
+  readonly #legs = new Legs();
+  /** Legs written to in the walk under way. */
+  readonly #touched: Leg[] = [];
+  #isScheduled = false;
+  /** Writes that the kernel has not taken yet. */
+  #unflushed = 0;
+  #timer: NodeJS.Timeout | undefined;
+  /** When #timer fires; infinite without one. */
+  #timerUs = Number.POSITIVE_INFINITY;
+
+  constructor(engine: Engine, host: SocketHost) {
+    this.#engine = engine;
+    this.#host = host;
+  }
+
+  get count(): number {
+    return this.#legs.count;
+  }
+
+  get isFlushed(): boolean {
+    return this.#unflushed === 0;
+  }
+
+  listen(offer: ListenerOffer, failed: (failure: AcceptFailure) => void): Promise<Listener> {
+    const origin: Origin = { kind: offer.kind, number: offer.number };
+    return startListener(offer, (socket) => this.#accept(socket, origin), failed);
+  }
+
+  connect(handle: number, address: string, port: number): undefined {
+    const onread = this.#onread(handle);
+    const options = { host: address, port, noDelay: true, allowHalfOpen: true, onread };
+    const socket = connect({ ...options, autoSelectFamily: false });
+    const leg = this.#attach(handle, socket);
+    socket.once("connect", () => {
+      if (leg.isOver) return;
+      this.#host.connected(handle, monotonicUs());
+      this.schedule();
+    });
+  }
+
+  write(first: number, end: number): number {
+    const { records, bytes } = this.#engine;
+    const handle = records[first + 1]!;
+    const leg = this.#legs.find(handle);
+    if (leg === undefined) return first;
+    if (leg.handed === 0) this.#touched.push(leg);
+    let at = first;
+    let next = first + RECORD_WORDS;
+    const isAlone = next >= end || records[next] !== RECORD_WRITE || records[next + 1] !== handle;
+    if (!isAlone) leg.socket.cork();
+    for (;;) {
+      const from = records[at + 2]!;
+      const length = records[at + 3]!;
+      leg.handed += length;
+      leg.socket.write(bytes.subarray(from, from + length));
+      if (next >= end || records[next] !== RECORD_WRITE || records[next + 1] !== handle) break;
+      at = next;
+      next += RECORD_WORDS;
+    }
+    if (!isAlone) leg.socket.uncork();
+    return at;
+  }
+
+  shutdown(handle: number): void {
+    const leg = this.#legs.find(handle);
+    if (leg === undefined) return;
+    leg.isEnding = true;
+    // Not before the callback of what is written was asked for, by a write of its own: see #await.
+    if (leg.handed === 0) this.#endIfFlushed(leg);
+  }
+
+  close(handle: number, isReset: boolean): void {
+    const leg = this.#legs.find(handle);
+    if (leg === undefined) return;
+    const { socket } = leg;
+    this.#legs.forget(leg);
+    if (socket.connecting || socket.destroyed) socket.destroy();
+    else if (isReset) socket.resetAndDestroy();
+    else socket.destroySoon();
+  }
+
+  pause(handle: number): void {
+    this.#legs.find(handle)?.socket.pause();
+  }
+
+  resume(handle: number): void {
+    this.#legs.find(handle)?.socket.resume();
+  }
+
+  settle(): boolean {
+    const touched = this.#touched;
+    if (touched.length === 0) return false;
+    const atUs = monotonicUs();
+    for (const leg of touched) {
+      const bytes = leg.handed;
+      leg.handed = 0;
+      if (leg.isOver) continue;
+      if (leg.socket.writableLength === 0) {
+        this.#engine.written(leg.handle, bytes, atUs);
+        this.#endIfFlushed(leg);
+      } else this.#await(leg, bytes);
+    }
+    touched.length = 0;
+    return true;
+  }
+
+  schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(this.#turn);
+  }
+
+  arm(deadlineUs: number): void {
+    if (deadlineUs === 0 || deadlineUs >= this.#timerUs - TIMER_SLACK_US) return;
+    const delayUs = deadlineUs - monotonicUs();
+    if (delayUs <= 0) {
+      this.schedule();
+      return;
+    }
+    clearTimeout(this.#timer);
+    this.#timerUs = deadlineUs;
+    this.#timer = setTimeout(this.#wake, Math.ceil(delayUs / 1_000));
+  }
+
+  stop(): void {
+    for (const leg of this.#legs.list()) this.close(leg.handle, false);
+    clearTimeout(this.#timer);
+  }
+
+  readonly #turn = (): void => {
+    this.#isScheduled = false;
+    this.#host.turn(monotonicUs());
+  };
+
+  readonly #wake = (): void => {
+    this.#timerUs = Number.POSITIVE_INFINITY;
+    this.#timer = undefined;
+    this.schedule();
+  };
+
+  #accept(accepted: Socket, origin: Origin): boolean {
+    const handle = this.#host.accept(accepted.remoteAddress ?? "", origin, monotonicUs());
+    if (handle < 0) {
+      accepted.destroy();
+      return false;
+    }
+    // Node wraps a handle that it is given; its types know descriptors only (DESIGN §8, "reading into Wasm memory").
+    const options = { handle: takeHandle(accepted), onread: this.#onread(handle), allowHalfOpen: true };
+    this.#attach(handle, new Socket(options as object));
+    this.schedule();
+    return true;
+  }
+
+  /**
+   * Reports bytes that the kernel has not taken yet once it has. An empty write behind them brings the callback: giving
+   * one to every write would cost a tick for each, and only slow readers need it.
+   */
+  #await(leg: Leg, bytes: number): void {
+    this.#unflushed += 1;
+    leg.unflushed += 1;
+    leg.socket.write(NOTHING, (error) => {
+      this.#unflushed -= 1;
+      leg.unflushed -= 1;
+      if (leg.isOver || (error !== null && error !== undefined)) return;
+      this.#engine.written(leg.handle, bytes, monotonicUs());
+      this.#endIfFlushed(leg);
+      this.schedule();
+    });
+  }
+
+  #endIfFlushed(leg: Leg): void {
+    if (leg.isEnding && leg.unflushed === 0) leg.socket.end();
+  }
+
+  #onread(handle: number): OnReadOpts {
+    const callback = (length: number): boolean => {
+      if (this.#legs.find(handle) === undefined) return true;
+      this.#engine.receive(handle, length, monotonicUs());
+      this.schedule();
+      return true;
+    };
+    return { buffer: this.#engine.readBuffer, callback };
+  }
+
+  #attach(handle: number, socket: Socket): Leg {
+    const leg = this.#legs.create(handle, socket);
+    socket.on("end", () => {
+      if (leg.isOver) return;
+      this.#engine.ended(handle, monotonicUs());
+      this.schedule();
+    });
+    socket.on("error", (error) => {
+      leg.failure = failureOf(error);
+    });
+    socket.on("close", () => {
+      if (leg.isOver) return;
+      this.#legs.forget(leg);
+      this.#host.closed(handle, leg.failure, monotonicUs());
+      this.schedule();
+    });
+    return leg;
+  }
+}
+
+/** Takes the libuv handle out of a paused socket, which is good for nothing afterwards. */
+function takeHandle(socket: Socket): unknown {
+  const holder = socket as unknown as { _handle: unknown };
+  const handle = holder._handle;
+  holder._handle = null;
+  return handle;
+}
