@@ -23,14 +23,7 @@ import { Bug, monotonicUs } from "../base/index.ts";
 import { type Engine, RECORD_WORDS } from "../wasm/index.ts";
 import { Connects } from "./connects.ts";
 import type { ListenerOffer } from "./messages.ts";
-import {
-  type AcceptFailure,
-  type CreateDriver,
-  type Listener,
-  type Origin,
-  type SocketDriver,
-  type SocketHost,
-} from "./sockets.ts";
+import type { AcceptFailure, CreateDriver, Listener, Origin, SocketDriver, SocketHost } from "./sockets.ts";
 import type { Upstreams } from "./upstream.ts";
 
 /** Rounds of poll and walk in one turn before sockets are served again; more is work that makes itself. */

@@ -2,8 +2,8 @@
 //
 //   wait ─► read every ready socket, one receive each ─► turn: poll, one writev for each connection, settle ─► wait …
 //
-// The loop runs inside libuv's check phase (visits.ts). A system call for each read and each write, and one wait for all
-// that is ready, is what a request costs besides the engine.
+// The loop runs inside libuv's check phase (visits.ts). One system call for each read and each write, one wait for all
+// that is ready: nothing else is done for a request besides the work of the engine.
 
 import { RECORD_WRITE, SOCKET_RESET } from "../../../assembly/abi/engine-records.ts";
 import { monotonicUs } from "../../base/index.ts";

@@ -8,13 +8,7 @@ import { monotonicUs } from "../../base/index.ts";
 import { type Engine, RECORD_WORDS } from "../../wasm/index.ts";
 import { failureOf } from "../failure.ts";
 import type { ListenerOffer } from "../messages.ts";
-import {
-  type AcceptFailure,
-  type Listener,
-  type Origin,
-  type SocketDriver,
-  type SocketHost,
-} from "../sockets.ts";
+import type { AcceptFailure, Listener, Origin, SocketDriver, SocketHost } from "../sockets.ts";
 import { type Leg, Legs } from "./leg.ts";
 import { startListener } from "./listener.ts";
 
