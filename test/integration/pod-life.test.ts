@@ -39,7 +39,7 @@ test("SIGTERM after `drain --no-wait` lets the drain go on; a second one ends it
     const sidecar = await startSidecar({ mesh });
     const client = createClient("http1", sidecar.outbound);
     const { requests } = server;
-    const answer = client.send({ host: "web", path: "/delay/800" }).catch(() => undefined);
+    const answer = client.send({ host: "web", path: `/delay/${isHasty ? 10_000 : 800}` }).catch(() => undefined);
     await waitUntil("it is under way", () => server.requests === requests + 1);
     expect((await startPillion(["drain", "--no-wait", "--admin", sidecar.admin]).ended).code).toBe(0);
     sidecar.program.signal("SIGTERM");

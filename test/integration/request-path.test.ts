@@ -7,6 +7,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Counts } from "../support/count-calls.ts";
+import { DRIVER_NAMES } from "../support/drivers.ts";
 import type { ForeignServer } from "../support/foreign-servers.ts";
 import { openLockstepClient, startLockstepServer } from "../support/lockstep.ts";
 import { waitUntil } from "../support/process.ts";
@@ -45,9 +46,10 @@ async function readCounts({ program }: Sidecar): Promise<Counts> {
 }
 
 /** What one exchange took of a sidecar's worker. */
-async function countPerExchange(env: NodeJS.ProcessEnv = {}): Promise<{ work: number; bytes: number }> {
+async function countPerExchange(driver: string, env: NodeJS.ProcessEnv = {}): Promise<{ work: number; bytes: number }> {
   const options = `${process.env.NODE_OPTIONS ?? ""} --import=${preload}`;
-  await using sidecar = await startSidecar({ mesh, env: { ...env, NODE_OPTIONS: options }, flags: ["--workers", "1"] });
+  const flags = ["--workers", "1", "--socket-driver", driver];
+  await using sidecar = await startSidecar({ mesh, env: { ...env, NODE_OPTIONS: options }, flags });
   await using client = await openLockstepClient(sidecar.outbound, CONNECTIONS, "web", BODY_BYTES);
   for (let round = 0; round < WARM_UP_ROUNDS; round += 1) await client.round(sidecar.program, STREAMS);
   const windows: { work: number; bytes: number }[] = [];
@@ -55,7 +57,9 @@ async function countPerExchange(env: NodeJS.ProcessEnv = {}): Promise<{ work: nu
     const before = await readCounts(sidecar);
     for (let round = 0; round < WINDOW_ROUNDS; round += 1) await client.round(sidecar.program, STREAMS);
     const after = await readCounts(sidecar);
-    expect(after.writes).toBeGreaterThan(before.writes);
+    // The epoll driver writes without Node; each write is one call of `written` there.
+    if (driver === "libuv") expect(after.writes).toBeGreaterThan(before.writes);
+    expect(after.engineCalls).toBeGreaterThan(before.engineCalls);
     const exchanges = WINDOW_ROUNDS * CONNECTIONS * STREAMS;
     const work = after.engineCalls + after.writes - before.engineCalls - before.writes;
     windows.push({ work: work / exchanges, bytes: (after.allocatedBytes - before.allocatedBytes) / exchanges });
@@ -63,15 +67,15 @@ async function countPerExchange(env: NodeJS.ProcessEnv = {}): Promise<{ work: nu
   return { work: Math.min(...windows.map(({ work }) => work)), bytes: Math.min(...windows.map(({ bytes }) => bytes)) };
 }
 
-describe("10 connections × 32 streams", { timeout: 60_000 }, () => {
+describe.each(DRIVER_NAMES)("10 connections × 32 streams on %s", { timeout: 60_000 }, (driver) => {
   test("cost few calls and next to no garbage", async () => {
-    const { work, bytes } = await countPerExchange();
+    const { work, bytes } = await countPerExchange(driver);
     expect(work).toBeLessThan(CALLS_AND_WRITES_MAX);
     expect(bytes).toBeLessThan(ALLOCATED_BYTES_MAX);
   });
 
   test("are seen when JavaScript does the work (canary)", async () => {
-    const { work, bytes } = await countPerExchange({ PILLION_COUNT_CANARY: "1" });
+    const { work, bytes } = await countPerExchange(driver, { PILLION_COUNT_CANARY: "1" });
     expect(work).toBeGreaterThan(CALLS_AND_WRITES_MAX);
     expect(bytes).toBeGreaterThan(ALLOCATED_BYTES_MAX);
   });
