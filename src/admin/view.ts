@@ -16,6 +16,17 @@ export interface InstanceView {
   readonly state: string;
   /** Why an ejected instance is set aside, since when, and how long until one request may try it. */
   readonly ejection: { readonly reason: string; readonly sinceMs: number; readonly leftMs: number } | undefined;
+  /** What its health check found; absent where none is made. */
+  readonly health:
+    | {
+        readonly check: string;
+        readonly isHealthy: boolean;
+        readonly passed: number;
+        readonly failed: number;
+        /** Why the latest check failed. */
+        readonly problem: string | undefined;
+      }
+    | undefined;
   /** Finished requests since the sidecar started, and those among them that failed. */
   readonly requests: number;
   readonly errors: number;

@@ -16,6 +16,7 @@ import {
   UNROUTED_INBOUND_METRICS,
   UNROUTED_OUTBOUND_METRICS,
 } from "../../assembly/abi/metrics.ts";
+import type { HealthState } from "../health/index.ts";
 import type { CompiledSnapshot } from "../snapshot/index.ts";
 import {
   GLITCH_NAMES,
@@ -28,6 +29,7 @@ import {
   type Source,
 } from "../telemetry/index.ts";
 import { type Balancer, LATENCY_BOUNDS_US } from "../wasm/index.ts";
+import { healthSources } from "./health-metrics.ts";
 import type { Supervisor } from "./supervisor.ts";
 
 /** Series of one metric that Prometheus scrapes without anybody noticing. */
@@ -40,6 +42,7 @@ export interface MetricInputs {
   readonly balancer: Balancer;
   readonly supervisor: Supervisor;
   readonly snapshot: () => CompiledSnapshot | undefined;
+  readonly healthOf: (slot: number) => HealthState | undefined;
   readonly registry: () => { readonly revision: number; readonly isConnected: boolean; readonly rejections: number };
   readonly logDrops: () => number;
 }
@@ -52,7 +55,12 @@ interface Block {
 }
 
 export function createSources(inputs: MetricInputs): readonly Source[] {
-  return [...serviceSources(inputs), ...instanceSources(inputs), ...ownSources(inputs)];
+  return [
+    ...serviceSources(inputs),
+    ...instanceSources(inputs),
+    ...healthSources(inputs, INSTANCE_SERIES_MAX),
+    ...ownSources(inputs),
+  ];
 }
 
 function serviceSources({ balancer, snapshot }: MetricInputs): Source[] {

@@ -4,6 +4,7 @@
 // every live worker has said so; `snapshot/publication.ts` says why the order matters.
 
 import { type Log, messageOf } from "../base/index.ts";
+import type { Documents } from "../config/index.ts";
 import type { Endpoint, Program } from "../dataplane/index.ts";
 import type { RegistryPicture } from "../discovery/index.ts";
 import {
@@ -25,6 +26,8 @@ export interface PublisherOptions {
   readonly snapshot: Omit<SnapshotOptions, "revision">;
   /** Resolves when every live worker routes by the program. */
   readonly distribute: (program: Program) => Promise<void>;
+  /** Called with each snapshot that is in force now. */
+  readonly published?: (snapshot: CompiledSnapshot, documents: Documents) => void;
   readonly log: Log;
 }
 
@@ -85,6 +88,7 @@ export class Publisher {
     if (settled !== compiled) await distribute(this.#programOf(settled));
     this.#inForce = settled;
     allocation.releaseSlots();
+    this.#options.published?.(settled, picture.documents);
     const { revision, bytes, instances } = settled;
     const services = compiled.services.filter(({ isPresent }) => isPresent).length;
     log.info({ revision, services, instances: instances.length, bytes: bytes.length }, "snapshot in force");

@@ -34,6 +34,7 @@ import {
 } from "../wasm/index.ts";
 import { AppWatch } from "./app-watch.ts";
 import { closeDescriptor } from "./descriptor.ts";
+import { InstanceWatch } from "./instance-watch.ts";
 import { explainListen } from "./listening.ts";
 import { createSources } from "./metric-sources.ts";
 import { describeOwnInstance, OwnInstance } from "./own-instance.ts";
@@ -82,6 +83,7 @@ export class Sidecar implements AdminView {
   readonly #lines: LineWriter | undefined;
   readonly #balancer: Balancer;
   readonly #supervisor: Supervisor;
+  readonly #instanceWatch: InstanceWatch;
   readonly #publisher: Publisher;
   readonly #metrics: Metrics;
   readonly #appWatch: AppWatch | undefined;
@@ -106,6 +108,7 @@ export class Sidecar implements AdminView {
     this.#lines = config.accessLog === "text" ? createLineWriter(STDOUT) : undefined;
     this.#supervisor = this.#createSupervisor({ ...modules, balancerMemory: this.#balancer.memory });
     const own = ports.inbound === undefined ? undefined : describeOwnInstance(config, ports.inbound);
+    this.#instanceWatch = new InstanceWatch({ balancer: this.#balancer, clock, log });
     this.#publisher = new Publisher({
       balancer: this.#balancer,
       allocation: new Allocation(this.#balancer),
@@ -115,6 +118,7 @@ export class Sidecar implements AdminView {
         app: describeApp(config, own?.id),
       },
       distribute: (program) => this.#supervisor.publish(program),
+      published: (snapshot, documents) => this.#instanceWatch.follow(snapshot, documents),
       log,
     });
     this.#metrics = createMetrics(
@@ -122,6 +126,7 @@ export class Sidecar implements AdminView {
         balancer: this.#balancer,
         supervisor: this.#supervisor,
         snapshot: () => this.#publisher.inForce,
+        healthOf: (slot) => this.#instanceWatch.healthOf(slot),
         registry: () => ({
           revision: registry.picture?.revision ?? 0,
           isConnected: registry.connected,
@@ -169,6 +174,7 @@ export class Sidecar implements AdminView {
   /** Ends everything at once. */
   async stop(): Promise<void> {
     this.#unsubscribe();
+    this.#instanceWatch.stop();
     this.#appWatch?.stop();
     this.#ports.close();
     await this.#supervisor.stop();
@@ -293,7 +299,8 @@ export class Sidecar implements AdminView {
 
   #viewInputs() {
     const documents = this.#registry.picture?.documents;
-    return { balancer: this.#balancer, snapshot: this.#publisher.inForce, documents };
+    const healthOf = (slot: number) => this.#instanceWatch.healthOf(slot);
+    return { balancer: this.#balancer, snapshot: this.#publisher.inForce, documents, healthOf };
   }
 
   /** Says once, when everything is there, that traffic may come, and where. */

@@ -4,6 +4,7 @@ import { STATE_DRAINING, STATE_EJECTED, STATE_REMOVED, STATE_UNHEALTHY } from ".
 import type { InstanceView, ServiceView } from "../admin/index.ts";
 import { formatAddress } from "../base/index.ts";
 import type { Documents } from "../config/index.ts";
+import type { HealthState } from "../health/index.ts";
 import type { CompiledInstance, CompiledSnapshot } from "../snapshot/index.ts";
 import { type Balancer, quantileUs } from "../wasm/index.ts";
 
@@ -12,6 +13,7 @@ export interface ViewInputs {
   readonly balancer: Balancer;
   readonly snapshot: CompiledSnapshot | undefined;
   readonly documents: Documents | undefined;
+  readonly healthOf: (slot: number) => HealthState | undefined;
 }
 
 /** Every instance, or those of one service; the local app behind an inbound is one of its service `inbound`. */
@@ -65,6 +67,7 @@ function describeInstance(inputs: ViewInputs, snapshot: CompiledSnapshot, instan
     isSidecar,
     state: stateName(balancer.stateOf(slot)),
     ejection: balancer.ejectionOf(slot),
+    health: inputs.healthOf(slot),
     requests,
     errors: failures,
     inFlight: inflight,

@@ -13,6 +13,7 @@ export type {
   SnapshotOptions,
 } from "./compiled.ts";
 export { encodeProgram } from "./encode-program.ts";
+export type { InstanceProtocol } from "./program-model.ts";
 export {
   type PublicationPlan,
   type PublicationStep,

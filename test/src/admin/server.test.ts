@@ -26,6 +26,7 @@ const instance: InstanceView = {
   isSidecar: false,
   state: "ready",
   ejection: undefined,
+  health: undefined,
   requests: 10,
   errors: 1,
   inFlight: 2,
