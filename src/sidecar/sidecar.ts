@@ -258,8 +258,7 @@ export class Sidecar implements AdminView {
       startThread: (worker) => {
         const sockets = { driver: this.#config.socketDriver, descriptors: this.#descriptorsOf(worker) };
         const setup: WorkerSetup = { worker, seed: random.below(2 ** 32), modules, sockets };
-        const execArgv = [...process.execArgv, ...workerFlags];
-        return new Worker(workerEntry, { workerData: setup, execArgv, name: `data plane ${worker}` });
+        return new Worker(workerEntry, { workerData: setup, execArgv: [...workerFlags], name: `data plane ${worker}` });
       },
       clearWorker: (worker) => {
         this.#balancer.clearWorker(worker);

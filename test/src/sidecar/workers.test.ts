@@ -55,7 +55,7 @@ async function startWorkers(name: SocketDriverName, mesh: unknown) {
     startThread: (worker) => {
       const sockets = { driver: name, descriptors: descriptors[worker]! };
       const setup = { worker, seed: worker + 1, modules: { ...modules, balancerMemory: balancer.memory }, sockets };
-      return new Worker(workerEntry, { workerData: setup, execArgv: [...process.execArgv, ...workerFlags] });
+      return new Worker(workerEntry, { workerData: setup, execArgv: [...workerFlags] });
     },
     clearWorker: (worker) => {
       balancer.clearWorker(worker);
