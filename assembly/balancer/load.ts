@@ -48,6 +48,9 @@ const HOT_QUANTILE: f32 = 0.75;
 /** Weight of one report in the service's average. */
 const SPREAD_STEP: f32 = 0.0625;
 
+// Per instance (thread): what the others of the service have on average, read by `openSpread`.
+let meanOthers: f32 = 0;
+
 // Per instance (thread): results of `readLoad`.
 /** Requests at the instance, of all callers as far as known. */
 export let loadRequests: f32 = 0;
@@ -62,7 +65,8 @@ export function report(slot: u32, inflight: u32, latencyUs: u32, flags: u32): vo
   const vital = vitalOf(slot);
   const own = loadOf(slot);
   const others: u32 = inflight > own ? inflight - own : 0;
-  atomic.store<u64>(vital + VITAL_REPORT_OFFSET, (u64(latencyUs) << 32) | u64(others));
+  const latency = min<u32>(latencyUs, i32.MAX_VALUE);
+  atomic.store<u64>(vital + VITAL_REPORT_OFFSET, (u64(latency) << 32) | u64(min<u32>(others, i32.MAX_VALUE)));
   atomic.store<u64>(vital + VITAL_REPORTED_AT_OFFSET, now);
   atomic.store<u32>(vital + VITAL_REPORT_USES_OFFSET, 0);
   noteDraining(slot, (flags & REPORT_DRAINING) != 0);
@@ -79,15 +83,17 @@ export function hasReports(service: u32): bool {
   return at != 0 && now < at + REPORT_AGE_MAX_US;
 }
 
-/** Requests in flight above which an instance of the service is hot. */
-export function hotAbove(service: u32): f32 {
-  return reinterpret<f32>(u32(atomic.load<u64>(tuningOf(service) + TUNING_SPREAD_OFFSET)));
+/** Begins a pick by reports; returns the requests in flight above which an instance of the service is hot. */
+export function openSpread(service: u32): f32 {
+  const spread = atomic.load<u64>(tuningOf(service) + TUNING_SPREAD_OFFSET);
+  meanOthers = reinterpret<f32>(u32(spread >> 32));
+  return reinterpret<f32>(u32(spread));
 }
 
-/** Reads what is known of an instance into `loadRequests`, `loadLatency`, `loadIsReported`. */
-export function readLoad(slot: u32, service: u32): void {
+/** Reads what is known of an instance into `loadRequests`, `loadLatency`, `loadIsReported`; after `openSpread`. */
+export function readLoad(slot: u32): void {
   const vital = vitalOf(slot);
-  const own = f32(loadOf(slot));
+  const own = f32(i32(loadOf(slot)));
   const at = atomic.load<u64>(vital + VITAL_REPORTED_AT_OFFSET);
   const age = now > at ? now - at : 0;
   loadIsReported = at != 0 && age < REPORT_AGE_MAX_US;
@@ -97,10 +103,10 @@ export function readLoad(slot: u32, service: u32): void {
     return;
   }
   const told = atomic.load<u64>(vital + VITAL_REPORT_OFFSET);
-  const reported = f32(u32(told >> 32));
-  const mean = reinterpret<f32>(u32(atomic.load<u64>(tuningOf(service) + TUNING_SPREAD_OFFSET) >> 32));
+  const reported = f32(i32(told >> 32)); // signed conversions are one instruction; neither reaches 2^31
+  const mean = meanOthers;
   const fade = max<f32>(REPORT_FADE_US_MIN, reported * REPORT_FADE);
-  let others = mean + (f32(u32(told)) - mean) * (fade / (fade + f32(age)));
+  let others = mean + (f32(i32(told)) - mean) * (fade / (fade + f32(i32(age))));
   if (others < mean && atomic.load<u32>(vital + VITAL_REPORT_USES_OFFSET) >= REPORT_USES_MAX) others = mean;
   loadRequests = others + own;
   const failedAt = atomic.load<u32>(vital + VITAL_FAILED_AT_OFFSET);
@@ -109,9 +115,10 @@ export function readLoad(slot: u32, service: u32): void {
   else loadLatency = reported;
 }
 
-/** A pick went by the report of `slot`. */
+/** A pick went by the report of `slot`. Not a locked addition: a use lost between two threads is no harm. */
 export function useReport(slot: u32): void {
-  atomic.add<u32>(vitalOf(slot) + VITAL_REPORT_USES_OFFSET, 1);
+  const ptr = vitalOf(slot) + VITAL_REPORT_USES_OFFSET;
+  store<u32>(ptr, load<u32>(ptr) + 1);
 }
 
 /** Takes one sample into the average of `slot`. */

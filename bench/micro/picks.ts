@@ -80,6 +80,18 @@ export async function* measurePicks(): AsyncGenerator<Row> {
     }
   }
   order(orders, RIVAL_STOP);
+  for (const size of SIZES) {
+    // Everybody has just reported: the hot and cold rule decides.
+    const members = slots.slice(0, size).map((slot) => ({ slot, weight: WEIGHT, hash: hashText(`i${slot}`) }));
+    balancer.publishSet(set, { policy: "adaptive", service: 1, members });
+    const reporter = instantiateBalancer(modules.balancer, balancer.memory);
+    reporter.setTime(1_000_000);
+    for (const { slot } of members) reporter.report(slot, slot % 5, 1_000 + (slot % 7), 0);
+    const loop = (times: number) => void loops.pickRepeatedly(set, times);
+    yield timeLoop("pick + release, adaptive by reports", `${size} instances`, loop);
+    balancer.clearSet(set);
+    set += 1;
+  }
   const slot = slots[0] ?? 0;
   const around: Record<string, (times: number) => void> = {
     "request: admit + leave": (times) => void loops.admitRepeatedly(0, COUNTER_REQUESTS, times),

@@ -91,7 +91,7 @@ export const WORLDS: readonly World[] = [
     sidecars: 100,
     servers: 20,
     load: 0.05,
-    seconds: 20,
+    seconds: 60,
   },
   { name: "three", about: "3 servers", sidecars: 3, servers: 3, load: 0.7, seconds: 30 },
   {

@@ -15,10 +15,10 @@ import { isWanted } from "../eligible.ts";
 import { loadOf } from "../gauges.ts";
 import {
   hasReports,
-  hotAbove,
   loadIsReported,
   loadLatency,
   loadRequests,
+  openSpread,
   ownLatency,
   readLoad,
   useReport,
@@ -44,23 +44,23 @@ export function pickAdaptive(block: u32, service: u32): i32 {
 }
 
 function pickReported(block: u32, service: u32): i32 {
-  const hot = hotAbove(service);
+  const hot = openSpread(service);
   const count = memberCount(block);
   best = NO_INSTANCE;
   if (count <= CHOICES) {
     let index = randomBelow(count);
     for (let seen: u32 = 0; seen < count; seen += 1) {
-      if (isWanted(memberSlot(block, index))) consider(block, index, service, hot);
+      if (isWanted(memberSlot(block, index))) consider(block, index, hot);
       index = index + 1 == count ? 0 : index + 1;
     }
   } else {
     for (let choice: u32 = 0; choice < CHOICES; choice += 1) {
       const index = drawMember(block);
-      if (isWanted(memberSlot(block, index))) consider(block, index, service, hot);
+      if (isWanted(memberSlot(block, index))) consider(block, index, hot);
     }
     if (best == NO_INSTANCE) {
       const index = drawCandidate(block);
-      if (index != NO_INSTANCE) consider(block, index, service, hot);
+      if (index != NO_INSTANCE) consider(block, index, hot);
     }
   }
   if (best != NO_INSTANCE && bestIsReported) useReport(best);
@@ -68,10 +68,10 @@ function pickReported(block: u32, service: u32): i32 {
 }
 
 /** Makes a member the best if it is better than the best so far. */
-function consider(block: u32, index: u32, service: u32, hot: f32): void {
+function consider(block: u32, index: u32, hot: f32): void {
   const slot = memberSlot(block, index);
   if (i32(slot) == best) return;
-  readLoad(slot, service);
+  readLoad(slot);
   let requests = loadRequests;
   if (lookupLength(block) != 0) {
     // A member of twice the weight may have twice the requests.
