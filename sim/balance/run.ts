@@ -7,7 +7,7 @@ import type { World } from "./worlds.ts";
 
 export const CONTENDERS: readonly Contender[] = [
   { name: "adaptive", policy: "adaptive", hasReports: true },
-  { name: "adaptive, bare instances", policy: "adaptive", hasReports: false },
+  { name: "adaptive without reports", policy: "adaptive", hasReports: false },
   { name: "round-robin", policy: "round-robin", hasReports: false },
   { name: "weighted-round-robin", policy: "weighted-round-robin", hasReports: false },
   { name: "random", policy: "random", hasReports: false },

@@ -2,7 +2,8 @@
 //
 // Hot and cold (Wydrowski et al., NSDI 2024, §4): of a few members drawn by weight, those with more requests than most
 // of the service's are hot. A cold one with the lowest latency is taken; where all are hot, the one with the fewest
-// requests. Latencies within LATENCY_RATIO of each other are one: between equals it is the requests that decide, and
+// requests. With few requests about, one is enough to be hot; a cold member that is slower by more than a hot one's
+// queue explains is therefore left idle. Latencies within LATENCY_RATIO of each other are one: between equals it is the requests that decide, and
 // noise in a median does not herd callers. Drawing a few, not looking at all, keeps callers with the same news apart.
 //
 // Without reports: of two distinct members the lower peak-EWMA × (in flight + pending + 1), per weight. What has never
@@ -86,12 +87,21 @@ function consider(block: u32, index: u32, hot: f32): void {
 
 function isBetter(requests: f32, latency: f32, hot: f32): bool {
   const isHot = requests > hot;
-  if (isHot != bestRequests > hot) return !isHot;
+  if (isHot != bestRequests > hot) {
+    return isHot
+      ? isWorthQueueing(requests, latency, bestLatency, hot)
+      : !isWorthQueueing(bestRequests, bestLatency, latency, hot);
+  }
   if (!isHot) {
     if (latency * LATENCY_RATIO < bestLatency) return true;
     if (bestLatency * LATENCY_RATIO < latency) return false;
   }
   return requests != bestRequests ? requests < bestRequests : latency < bestLatency;
+}
+
+/** Whether a hot member is still the quicker one: the cold one is slower by more than the hot one's queue explains. */
+function isWorthQueueing(requests: f32, latency: f32, coldLatency: f32, hot: f32): bool {
+  return latency > 0 && coldLatency > latency * LATENCY_RATIO * (1 + requests / max<f32>(1, hot));
 }
 
 function pickSeen(block: u32): i32 {
@@ -104,12 +114,19 @@ function pickSeen(block: u32): i32 {
 
   // Requests count as (2 × load + 1): half a request more than there is. Without it an idle light member would always
   // beat a busy heavy one, with a whole request more it would never be picked before the heavy one is full.
-  const firstLoad = f64(loadOf(firstSlot)) * 2 + 1;
-  const secondLoad = f64(loadOf(secondSlot)) * 2 + 1;
-  const firstCost = firstLoad * f64(max<f32>(1, ownLatency(firstSlot))) * f64(memberWeight(block, second));
-  const secondCost = secondLoad * f64(max<f32>(1, ownLatency(secondSlot))) * f64(memberWeight(block, first));
+  const firstLoad = loadOf(firstSlot) * 2 + 1;
+  const secondLoad = loadOf(secondSlot) * 2 + 1;
+  let firstLatency = ownLatency(firstSlot);
+  let secondLatency = ownLatency(secondSlot);
+  // Who was never measured is taken to be as fast as the other: taken for faster, it would be flooded until it answers.
+  if (firstLatency == 0 || secondLatency == 0) {
+    firstLatency = 1;
+    secondLatency = 1;
+  }
   // Equal ones (two idle members above all) leave it to the first draw, which was by weight.
-  if (firstLoad == secondLoad && ownLatency(firstSlot) == ownLatency(secondSlot)) return firstSlot;
+  if (firstLoad == secondLoad && firstLatency == secondLatency) return firstSlot;
+  const firstCost = f64(firstLoad) * f64(firstLatency) * f64(memberWeight(block, second));
+  const secondCost = f64(secondLoad) * f64(secondLatency) * f64(memberWeight(block, first));
   return secondCost < firstCost ? secondSlot : firstSlot;
 }
 
