@@ -60,10 +60,12 @@ describe("adaptive", () => {
 
   test("one of three fails at once: hardly an error after two seconds, whatever the policy", () => {
     const rowOf = play("failing", 10, "adaptive", "round-robin", "maglev");
-    for (const policy of ["adaptive", "round-robin", "maglev"]) {
-      expect(rowOf(policy).errorShare).toBeGreaterThan(0); // it is tried
+    for (const policy of ["round-robin", "maglev"]) {
+      expect(rowOf(policy).errorShare).toBeGreaterThan(0); // it is tried, in its turn
       expect(rowOf(policy).errorShare).toBeLessThan(0.01);
     }
+    // A failure counts as slow: adaptive has left it before five in a row eject it.
+    expect(rowOf("adaptive").errorShare).toBeLessThanOrEqual(rowOf("round-robin").errorShare);
   });
 
   test("a hundred callers do not herd", () => {

@@ -3,8 +3,9 @@
 // Hot and cold (Wydrowski et al., NSDI 2024, §4): of a few members drawn by weight, those with more requests than most
 // of the service's are hot. A cold one with the lowest latency is taken; where all are hot, the one with the fewest
 // requests. With few requests about, one is enough to be hot; a cold member that is slower by more than a hot one's
-// queue explains is therefore left idle. Latencies within LATENCY_RATIO of each other are one: between equals it is the requests that decide, and
-// noise in a median does not herd callers. Drawing a few, not looking at all, keeps callers with the same news apart.
+// queue explains is therefore left idle. Latencies within LATENCY_RATIO of each other are one: between equals it is the
+// requests that decide, and noise in a median does not herd callers. Drawing a few, not looking at all, keeps callers
+// with the same news apart.
 //
 // Without reports: of two distinct members the lower peak-EWMA × (in flight + pending + 1), per weight. What has never
 // been measured goes by its requests alone.
