@@ -77,7 +77,8 @@ function printCounts(terminal: Terminal, sources: readonly Source[], errorCount:
     .map((kind) => ({ kind, count: outcomes.filter((each) => each === kind).length }))
     .filter(({ kind, count }) => count > 0 || kind === "injected")
     .map(({ kind, count }) => `${count} ${kind}`);
-  const rest = others === 0 ? [] : [`${formatCount(others, "other document")} left as they were`];
+  const rest =
+    others === 0 ? [] : [`${formatCount(others, "other document")} left as ${others === 1 ? "it was" : "they were"}`];
   const ending = errorCount === 0 ? "" : `; ${formatCount(errorCount, "error")}, nothing was written`;
   terminal.writeError(`${[...counts, ...rest].join(", ")}${ending}\n`);
 }
