@@ -1,4 +1,4 @@
-// `pillion inject` as a command: streams, the summary on stderr, exit codes, and nothing written when something is wrong.
+// `pillion inject` as a command: streams, the summary on stderr, exit codes, nothing written when something is wrong.
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
