@@ -73,6 +73,8 @@ test("both images start what hooks and manifests start", () => {
   const dockerfile = readFileSync(join(projectRoot, "deploy/Dockerfile"), "utf8");
   const entries = [...dockerfile.matchAll(/^ENTRYPOINT (.*)$/gm)].map(([, json = ""]) => JSON.parse(json));
   expect(entries).toEqual([IMAGE_COMMAND, IMAGE_COMMAND]);
+  const script = readFileSync(join(projectRoot, "bin/pillion"), "utf8");
+  expect(script).toContain(`exec "$node" ${IMAGE_COMMAND.slice(1, -1).join(" ")} "$main" "$@"`);
   expect(dockerfile).toContain(`USER ${SIDECAR_UID}:${SIDECAR_UID}`);
 });
 
