@@ -6,7 +6,7 @@ export const SIDECAR_UID = 1337;
 /** The ports that the sidecar has in a pod (DESIGN §4). */
 export const PORTS = { admin: 15000, outbound: 15001, inbound: 15006, probe: 15021 } as const;
 
-/** How the images run Pillion: no shell is there (deploy/Dockerfile), so hooks name the program itself, as bin/pillion does. */
+/** How the images run Pillion: as bin/pillion does, but without a shell (deploy/Dockerfile); hooks do the same. */
 export const IMAGE_COMMAND: readonly string[] = [
   "/pillion/bin/node",
   "--disable-warning=ExperimentalWarning",
