@@ -9,7 +9,8 @@
 //
 // - An immediate keeps libuv from waiting, which shows as a timeout of 0. Ours is unref'd while we are in our loop.
 // - libuv registers a descriptor with the kernel only as it polls. What callbacks of this visit began to watch is not
-//   registered yet; so after a visit that brought events, libuv polls once more before we wait.
+//   registered yet; so after a visit that brought events, libuv polls once more before we wait. What is begun on libuv
+//   from within our loop needs a setImmediate beside it: then libuv is due at the end of the turn.
 
 import type { Kernel } from "./system-calls.ts";
 
