@@ -4,9 +4,9 @@
 //   │ header │ workers │ instances │ sets │ limits │ tunings │ vitals │ estimates │
 //   │        │ × W     │ columns   │ × S  │        │         │        │           │
 //   ╞════════╪═════════╪═══════════╪══════╪════════╪═════════╧════════╧═══════════╛
-//   │ gauges │ service │ metric    │ stats│ arena  │
-//   │ × W    │counts×W │ cells × W │ × W  │        │
-//   └────────┴─────────┴───────────┴──────┴────────┘
+//   │ gauges │ service │ metric    │ stats│ rates  │ arena   │
+//   │ × W    │counts×W │ cells × W │ × W  │        │         │
+//   └────────┴─────────┴───────────┴──────┴────────┴─────────┘
 //
 // Rule 1: integer constants below 2^31, read by asc and by Node (the views in src/wasm).
 // Rule 2: each region names its writers. "× W" is one column per worker, written by that worker alone, so no
@@ -15,7 +15,7 @@
 
 import { INSTANCE_BUCKETS, METRIC_CELLS } from "./metrics.ts";
 
-/** asconfig.json's 3,072 pages of 64 KiB: the map below, and 59 MiB for the arena. */
+/** asconfig.json's 3,072 pages of 64 KiB: the map below, and 58 MiB for the arena. */
 export const BALANCER_MEMORY_PAGES = 3072;
 export const BALANCER_MEMORY_BYTES = 201326592;
 
@@ -204,9 +204,20 @@ export const STAT_BYTES = STAT_BUCKETS_OFFSET + 4 * INSTANCE_BUCKETS;
 export const STATS = CELLS + CELL_COLUMN_BYTES * WORKERS_MAX;
 export const STAT_COLUMN_BYTES = STAT_BYTES * INSTANCES_MAX;
 
+// ── Rates: token buckets of all rate limits, by key; any thread, atomic (balancer/rates.ts) ──────
+
+/** u64 key, 0 = never used. */
+export const RATE_TAT_OFFSET = 8;
+export const RATE_ENTRY_BYTES = 16;
+/** Four entries, a cache line. */
+export const RATE_BUCKET_BYTES = 64;
+/** A power of two: 65,536 keys that are in use at once, in a mebibyte. */
+export const RATE_BUCKETS = 16384;
+export const RATES = STATS + STAT_COLUMN_BYTES * WORKERS_MAX;
+
 // ── Arena: member blocks; main thread ────────────────────────────────────────────────────────────
 
-export const ARENA = STATS + STAT_COLUMN_BYTES * WORKERS_MAX;
+export const ARENA = RATES + RATE_BUCKET_BYTES * RATE_BUCKETS;
 export const ARENA_END = BALANCER_MEMORY_BYTES;
 
 // A member block. All of it but MODE is immutable once published.

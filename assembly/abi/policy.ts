@@ -33,6 +33,7 @@ export const POLICY_METRICS = 84; // u32 first metric cell of the service (abi/m
 export const POLICY_CONNECTIONS_MAX = 88; // u32
 export const POLICY_REQUESTS_MAX = 92; // u32
 export const POLICY_HASH_NAME_ID = 96; // u16 NAME_* of a header's name
+export const POLICY_RATE = 100; // u32 offset in the snapshot of a RATE record, 0 = no rate limit
 export const POLICY_BYTES = 128;
 
 export const SERVICE_HTTP = 0; // bare instances: HTTP/1.1, gRPC content type: h2c
@@ -49,6 +50,20 @@ export const HASH_HEADER = 1;
 export const HASH_COOKIE = 2;
 export const HASH_SOURCE_ADDRESS = 3;
 export const HASH_PATH = 4;
+
+// A rate limit (balancer/rates.ts): nanoseconds for each request, and how many may be owed.
+export const RATE_INTERVAL = 0; // u64
+export const RATE_TOLERANCE = 8; // u64
+export const RATE_SEED = 16; // u32: whose limit it is
+export const RATE_BY = 20; // u8 RATE_BY_*
+export const RATE_NAME_ID = 22; // u16 NAME_* of the field
+export const RATE_NAME = 24; // u32 offset in the snapshot of the field's name
+export const RATE_NAME_BYTES = 28;
+export const RATE_BYTES = 32;
+
+export const RATE_BY_NOTHING = 0;
+export const RATE_BY_SOURCE = 1;
+export const RATE_BY_HEADER = 2;
 
 // Instance records: one for each balancer slot, in the snapshot.
 export const INSTANCE_GENERATION = 0; // u32

@@ -1,7 +1,7 @@
 // The exports of balancer.wasm, and nothing else: the list to read when wiring the engine or the facade.
 //
-// Every parameter and result is a u32 or i32 (as a raw Wasm export: i32). Nothing here throws: a wrong index is a
-// bug of the caller and traps.
+// Every parameter and result is a u32 or i32 (as a raw Wasm export: i32), but for `takeToken`'s u64. Nothing here
+// throws: a wrong index is a bug of the caller and traps.
 //
 // For a worker (the engine imports these):
 //
@@ -12,6 +12,7 @@
 //   adopt(slot) · release(slot)         in flight +1 / −1 without picking
 //   connectionOpened(slot) · connectionClosed(slot) · pendingAdded(slot) · pendingRemoved(slot)
 //   admit(service, counter) → 1 | 0     count one in, if the limit allows · leave(service, counter)
+//   takeToken(key, intervalNs, toleranceNs) → 0 | ms to wait: rate limits, by a key that is not 0
 //   waitForAdmission(service)           be woken at the next leave; then admit again before sleeping
 //   countOf(service, counter) · inflightOf(slot) · connectionsOf(slot) · pendingOf(slot)
 //   stateOf(slot) · generationOf(slot) · weightOf(slot) · serviceOf(set) · memberCountOf(set) · modeOf(set)
@@ -65,6 +66,7 @@ import { report } from "./load.ts";
 import { count, observeLatency } from "./metrics.ts";
 import { clearSilent, ejectionReason, markSilent } from "./outlier.ts";
 import { pick } from "./pick.ts";
+import { takeToken } from "./rates.ts";
 import { addMember, beginSet, clearSet, commitSet, memberCountOf, modeOf, serviceOf } from "./sets.ts";
 import { observeInstance } from "./stats.ts";
 import { setTime } from "./time.ts";
@@ -122,6 +124,7 @@ export {
   slotIdle,
   start,
   stateOf,
+  takeToken,
   waitForAdmission,
   weightOf,
 };

@@ -16,6 +16,7 @@ export declare function countOf(service: u32, counter: u32): u32;
 export declare function count(cell: u32, delta: u32): void;
 export declare function observeLatency(cellBase: u32, us: u32): void;
 export declare function observeInstance(slot: u32, us: u32, result: u32): void;
+export declare function takeToken(key: u64, intervalNs: u64, toleranceNs: u64): u32;
 export declare function markSilent(slot: u32): i32;
 export declare function setTime(us: f64): void;
 export declare function report(slot: u32, inflight: u32, latencyUs: u32, flags: u32): void;

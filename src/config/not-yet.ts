@@ -21,7 +21,6 @@ const SERVICE_ROWS: readonly Omit<NotYetRow, "kind">[] = [
   { path: ["protocol"], isUnmet: (value) => value === "tcp", effect: "TCP services are not carried" },
   { path: ["balance", "zone"], isUnmet: (value) => value === "prefer", effect: "zones are not looked at" },
   { path: ["hedge"], effect: "nothing is hedged" },
-  { path: ["rateLimit"], effect: "no rate is limited" },
 ];
 
 const RULE_ROWS: readonly Omit<NotYetRow, "kind">[] = [
@@ -31,7 +30,6 @@ const RULE_ROWS: readonly Omit<NotYetRow, "kind">[] = [
   { path: ["outlier"], effect: "instances are ejected as the service's document says" },
   { path: ["balance", "slowStart"], effect: "newcomers ramp up as the service's document says" },
   { path: ["health"], effect: "instances are checked as the service's document says" },
-  { path: ["rateLimit"], effect: "no rate is limited" },
 ];
 
 /** Every field that is accepted and not acted on. */

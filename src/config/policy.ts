@@ -191,7 +191,11 @@ const health = section({
   .transform(({ interval, timeout, ...rest }) => ({ ...rest, intervalMs: interval, timeoutMs: timeout }));
 
 const rateLimit = section({
-  requestsPerSecond: z.number().positive().describe("Requests let through per second."),
+  requestsPerSecond: z
+    .number()
+    .min(0.001)
+    .max(1_000_000_000)
+    .describe("Requests let through per second, by each sidecar for what passes through it."),
   burst: count({ min: 1 })
     .optional()
     .describe("Requests let through at once after a pause; default: one second's worth."),
@@ -199,8 +203,15 @@ const rateLimit = section({
     .string()
     .regex(/^(source|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+)$/, { error: "must be source or header:<name>" })
     .optional()
-    .describe("One bucket for each source address or header value; default: one bucket."),
-});
+    .describe("One bucket for each source address or header value; default, and without the header: one bucket."),
+}).transform(({ by, ...rest }) => ({ ...rest, by: by === undefined ? undefined : keyOf(by) }));
+
+/** What a rate limit counts by. */
+type RateKey = { readonly kind: "source" } | { readonly kind: "header"; readonly name: string };
+
+function keyOf(by: string): RateKey {
+  return by === "source" ? { kind: "source" } : { kind: "header", name: by.slice("header:".length).toLowerCase() };
+}
 
 /** The fields of a policy, as zod shapes; service.ts, mesh.ts and route.ts embed them. */
 export const policyShape = {

@@ -52,7 +52,7 @@ export class Compilation {
       this.refuse(`services/${name}`, "this sidecar has met too many services and has no place for it; restart it");
     } else {
       const document = this.#documents.services.get(name) ?? this.#defaultService(name);
-      service = { index, document, policy: policyModelOf(index, document, document.policy) };
+      service = { index, document, policy: policyModelOf(index, document, document.policy, `service ${name}`) };
     }
     this.#services.set(name, service);
     return service;
@@ -149,6 +149,6 @@ export class Compilation {
 }
 
 /** The record of a policy for requests to a service. */
-export function policyModelOf(index: number, { protocol }: Service, policy: Policy): PolicyModel {
-  return { service: index, metrics: metricsOf(index), protocol, policy };
+export function policyModelOf(index: number, { protocol }: Service, policy: Policy, limitName: string): PolicyModel {
+  return { service: index, metrics: metricsOf(index), protocol, policy, limitName };
 }

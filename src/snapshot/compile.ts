@@ -127,7 +127,12 @@ function placeApp(app: LocalApp, compilation: Compilation, rules: Map<number, Ru
   const outbound = compilation.serviceOf(app.service);
   if (placed === undefined || outbound === undefined) return undefined;
   const { index, set } = placed;
-  const policy = policyModelOf(index, outbound.document, inboundPolicy(outbound.document.policy));
+  const policy = policyModelOf(
+    index,
+    outbound.document,
+    inboundPolicy(outbound.document.policy),
+    `inbound ${app.service}`,
+  );
   rules.set(index, plainRule([{ service: index, set, weight: 1, policy }]));
   return index;
 }

@@ -26,6 +26,7 @@ import {
   POLICY_PENDING_MAX,
   POLICY_PENDING_TIMEOUT,
   POLICY_PROTOCOL,
+  POLICY_RATE,
   POLICY_REQUEST_TIMEOUT,
   POLICY_REQUESTS_MAX,
   POLICY_RETRY_ATTEMPTS,
@@ -34,6 +35,16 @@ import {
   POLICY_RETRY_STATUS_COUNT,
   POLICY_RETRY_WHEN,
   POLICY_SERVICE,
+  RATE_BY,
+  RATE_BY_HEADER,
+  RATE_BY_NOTHING,
+  RATE_BY_SOURCE,
+  RATE_BYTES,
+  RATE_INTERVAL,
+  RATE_NAME,
+  RATE_NAME_ID,
+  RATE_SEED,
+  RATE_TOLERANCE,
   RETRY_IDEMPOTENT,
   RETRY_UNPROCESSED,
   SERVICE_GRPC,
@@ -44,6 +55,7 @@ import {
 } from "../../assembly/abi/policy.ts";
 import { assertNever } from "../base/index.ts";
 import type { Policy } from "../config/index.ts";
+import { hashText } from "../wasm/index.ts";
 import { fieldIdOf } from "./field-ids.ts";
 import type { InstanceProtocol, PolicyModel } from "./program-model.ts";
 import type { ProgramWriter } from "./writer.ts";
@@ -55,8 +67,15 @@ export const RETRIES_MAX = ATTEMPTS_MAX - 1;
 /** Units of POLICY_BUDGET_RATIO. */
 const RATIO_UNIT = 1024;
 
+const SECOND_NS = 1e9;
+/** 146 years: times beside it stay below 2^63. */
+const TOLERANCE_NS_MAX = 2n ** 62n;
+
 /** Writes a policy record; its offset. */
-export function encodePolicy(writer: ProgramWriter, { service, metrics, protocol, policy }: PolicyModel): number {
+export function encodePolicy(
+  writer: ProgramWriter,
+  { service, metrics, protocol, policy, limitName }: PolicyModel,
+): number {
   const at = writer.reserve(POLICY_BYTES);
   const { timeout, limits } = policy;
   writer.putU32(at + POLICY_SERVICE, service);
@@ -72,6 +91,7 @@ export function encodePolicy(writer: ProgramWriter, { service, metrics, protocol
   writer.putU32(at + POLICY_METRICS, metrics);
   encodeRetry(writer, at, policy);
   encodeHash(writer, at, policy);
+  if (policy.rateLimit !== undefined) writer.putU32(at + POLICY_RATE, encodeRate(writer, policy.rateLimit, limitName));
   return at;
 }
 
@@ -115,6 +135,25 @@ function encodeHash(writer: ProgramWriter, at: number, { balance }: Policy): voi
   if (balance.hash.kind !== "header" && balance.hash.kind !== "cookie") return;
   writer.putText(at + POLICY_HASH_NAME, balance.hash.name);
   if (balance.hash.kind === "header") writer.putU16(at + POLICY_HASH_NAME_ID, fieldIdOf(balance.hash.name));
+}
+
+/** Writes a rate limit; its offset. */
+function encodeRate(writer: ProgramWriter, limit: NonNullable<Policy["rateLimit"]>, limitName: string): number {
+  const { requestsPerSecond, burst = Math.max(1, Math.ceil(requestsPerSecond)), by } = limit;
+  const at = writer.reserve(RATE_BYTES);
+  const interval = BigInt(Math.max(1, Math.round(SECOND_NS / requestsPerSecond)));
+  const owed = interval * BigInt(burst - 1);
+  writer.putU64(at + RATE_INTERVAL, interval);
+  writer.putU64(at + RATE_TOLERANCE, owed < TOLERANCE_NS_MAX ? owed : TOLERANCE_NS_MAX);
+  writer.putU32(at + RATE_SEED, hashText(limitName));
+  writer.putU8(at + RATE_BY, RATE_BY_NOTHING);
+  if (by?.kind === "source") writer.putU8(at + RATE_BY, RATE_BY_SOURCE);
+  if (by?.kind === "header") {
+    writer.putU8(at + RATE_BY, RATE_BY_HEADER);
+    writer.putU16(at + RATE_NAME_ID, fieldIdOf(by.name));
+    writer.putText(at + RATE_NAME, by.name);
+  }
+  return at;
 }
 
 function hashCode({ policy, hash }: Policy["balance"]): number {

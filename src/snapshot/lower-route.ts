@@ -131,8 +131,10 @@ function lowerTargets(
     const set = compilation.setOf(service, tags, policy);
     if (set === undefined) continue;
     if (hasOverrides) warnOfPolicy(policy, compilation, `${document}`, `rules.${index}: `);
+    // A limit that the rule writes is the rule's, over all of its targets; another is the service's, over all rules.
+    const limitName = rule.overrides.rateLimit === undefined ? service.policy.limitName : `${document} ${index}`;
     const model = hasOverrides
-      ? policyModelOf(service.index, service.document, limitedBy(service, policy))
+      ? policyModelOf(service.index, service.document, limitedBy(service, policy), limitName)
       : service.policy;
     destinations.push({ service: service.index, set, weight, policy: model });
   }

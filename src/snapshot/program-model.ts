@@ -121,6 +121,8 @@ export interface PolicyModel {
   readonly metrics: number;
   readonly protocol: InstanceProtocol;
   readonly policy: Policy;
+  /** Names whose rate limit it is: requests under the same name share its buckets. */
+  readonly limitName: string;
 }
 
 export interface EditModel {

@@ -38,6 +38,10 @@ export class ProgramWriter {
     this.#view.setUint32(offset, value, true);
   }
 
+  putU64(offset: number, value: bigint): void {
+    this.#view.setBigUint64(offset, value, true);
+  }
+
   putF64(offset: number, value: number): void {
     this.#view.setFloat64(offset, value, true);
   }

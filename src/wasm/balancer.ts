@@ -31,6 +31,7 @@ export interface BalancerExports {
   pendingRemoved(slot: number): void;
   admit(service: number, counter: number): number;
   leave(service: number, counter: number): void;
+  takeToken(key: bigint, intervalNs: bigint, toleranceNs: bigint): number;
   waitForAdmission(service: number): void;
   countOf(service: number, counter: number): number;
   inflightOf(slot: number): number;

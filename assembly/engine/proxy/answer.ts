@@ -174,7 +174,11 @@ export function sendAnswerBody(exchange: u32, down: u32, body: u32, bodyBytes: u
 
 function addReason(exchange: u32, reason: u32): void {
   addKnown(ANSWER_HEAD, NAME_X_PILLION_REASON, u32(reasonText(reason)), reasonTextBytes(reason));
-  if (reason == REASON_OVERFLOW || reason == REASON_RATE_LIMITED || reason == REASON_RESOURCE_EXHAUSTED) {
+  if (reason == REASON_RATE_LIMITED) {
+    const digits = takeText(ANSWER_HEAD, 10);
+    const seconds = (u64(load<u32>(exchange, X_DETAIL)) + 999) / 1000;
+    addKnown(ANSWER_HEAD, NAME_RETRY_AFTER, digits, writeDecimal(digits, seconds));
+  } else if (reason == REASON_OVERFLOW || reason == REASON_RESOURCE_EXHAUSTED) {
     addKnown(ANSWER_HEAD, NAME_RETRY_AFTER, u32(ONE), 1);
   }
   // The app cannot have seen it: the calling sidecar may retry even a POST (DESIGN §2).

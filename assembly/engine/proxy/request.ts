@@ -10,6 +10,7 @@ import {
   REASON_LOOP,
   REASON_NONE,
   REASON_OVERFLOW,
+  REASON_RATE_LIMITED,
   REASON_RESOURCE_EXHAUSTED,
 } from "../../abi/engine-codes.ts";
 import { ANSWER_HEAD } from "../../abi/engine-memory.ts";
@@ -117,6 +118,7 @@ import { completeRequest } from "./forwarded.ts";
 import { takeGrpcTimeout } from "./grpc-timeout.ts";
 import { credit, releaseStream, reset, sendHead } from "./leg.ts";
 import { keepPipe, markPipeClosed, pipeData, pipeEnd } from "./pipe.ts";
+import { takeRateToken } from "./rate-limit.ts";
 import { armExchange } from "./timeouts.ts";
 
 /** A FIN this soon after the request came with it: a turn's time. A change of mind takes longer. */
@@ -302,6 +304,11 @@ function routeRequest(exchange: u32, connection: u32, head: u32): u32 {
   memory.copy(policy, routePolicy, POLICY_BYTES);
   setX(exchange, EXCHANGE_IS_ROUTED);
   store<u32>(exchange, routeSet, X_SET);
+  const waitMs = takeRateToken(head, routePolicy, connection + C_PEER, load<u8>(connection, C_PEER_BYTES));
+  if (waitMs != 0) {
+    store<u32>(exchange, waitMs, X_DETAIL);
+    return REASON_RATE_LIMITED;
+  }
   if (load<u8>(policy, POLICY_HASH_SOURCE) != HASH_NONE) {
     const hash = hashOf(head, routePolicy, connection + C_PEER, load<u8>(connection, C_PEER_BYTES));
     store<u32>(exchange, hash, X_HASH);

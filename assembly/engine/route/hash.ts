@@ -59,19 +59,25 @@ export function hashOf(head: u32, policy: u32, peer: u32, peerBytes: u32): u32 {
 }
 
 function hashHeader(head: u32, policy: u32): u32 {
-  const id = load<u16>(policy, POLICY_HASH_NAME_ID);
+  const id = u32(load<u16>(policy, POLICY_HASH_NAME_ID));
   const name = program + load<u32>(policy, POLICY_HASH_NAME);
-  const nameBytes = load<u32>(policy, POLICY_HASH_NAME_BYTES);
+  const field = findNamed(head, id, name, load<u32>(policy, POLICY_HASH_NAME_BYTES));
+  if (field == 0) return mixHash(routeRandom);
+  return hashBytes(load<u32>(field, FIELD_VALUE), load<u16>(field, FIELD_VALUE_BYTES), 0);
+}
+
+/** The first field of that name, known by number (`id`) or by its text; 0 when there is none. */
+export function findNamed(head: u32, id: u32, name: u32, nameBytes: u32): u32 {
   const end = fieldsEnd(head);
   for (let field = fieldAt(head, 0); field < end; field += FIELD_BYTES) {
-    if (load<u16>(field, FIELD_NAME_ID) != id || (load<u8>(field, FIELD_FLAGS) & FIELD_REMOVED) != 0) continue;
-    if (id == NAME_OTHER) {
+    if (u32(load<u16>(field, FIELD_NAME_ID)) != id || (load<u8>(field, FIELD_FLAGS) & FIELD_REMOVED) != 0) continue;
+    if (id == <u32>NAME_OTHER) {
       if (u32(load<u16>(field, FIELD_NAME_BYTES)) != nameBytes) continue;
       if (!equalBytes(load<u32>(field, FIELD_NAME), name, nameBytes)) continue;
     }
-    return hashBytes(load<u32>(field, FIELD_VALUE), load<u16>(field, FIELD_VALUE_BYTES), 0);
+    return field;
   }
-  return mixHash(routeRandom);
+  return 0;
 }
 
 /** The first cookie of that name, over all fields and crumbs: `a=1; name=value` (RFC 6265 §4.2.1). */

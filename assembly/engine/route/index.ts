@@ -7,11 +7,12 @@
 //   rewriteHead(head, rule)                        request: path, host, fields; on the scratch head
 //   keepEdits(rule) · editResponse(head, kept) · releaseEdits(kept)      response: fields, over the life of an exchange
 //   answerRule(request, answer, rule) · ruleText(rule) + ruleTextBytes   redirects and direct responses
+//   findNamed(head, id, name, nameBytes)           the first field of that name
 //   hashOf(head, policy, peer, peerBytes)          for `pick`; before rewriteHead, with the policy of the snapshot
 //   instanceAt(slot) · instanceId(slot) · serviceName(index) + nameBytes · serviceMetrics(index)
 
 import { editResponse, keepEdits, releaseEdits } from "./edits.ts";
-import { hashOf } from "./hash.ts";
+import { findNamed, hashOf } from "./hash.ts";
 import {
   matchRoute,
   routeAction,
@@ -40,6 +41,7 @@ export {
   activateSnapshot,
   answerRule,
   editResponse,
+  findNamed,
   hashOf,
   hasSnapshot,
   instanceAt,

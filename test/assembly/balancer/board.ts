@@ -24,7 +24,9 @@ export type Task =
   /** Admissions that stay, until the limit is seen to be reached. */
   | { readonly type: "fill"; readonly service: number; readonly limit: number }
   /** Additions of one to a metric cell. */
-  | { readonly type: "cells"; readonly cell: number; readonly times: number };
+  | { readonly type: "cells"; readonly cell: number; readonly times: number }
+  /** Tokens of `keys` rate limits, tried in turn while the thread's time goes to the end. */
+  | { readonly type: "tokens"; readonly keys: number; readonly tries: number; readonly untilUs: number };
 
 export interface HammerData {
   readonly module: WebAssembly.Module;

@@ -83,6 +83,7 @@ describe("the memory map", () => {
     ["service counts", table.SERVICE_COUNTS, table.SERVICE_COUNT_COLUMN_BYTES * table.WORKERS_MAX],
     ["cells", table.CELLS, table.CELL_COLUMN_BYTES * table.WORKERS_MAX],
     ["stats", table.STATS, table.STAT_COLUMN_BYTES * table.WORKERS_MAX],
+    ["rates", table.RATES, table.RATE_BUCKET_BYTES * table.RATE_BUCKETS],
     ["arena", table.ARENA, table.ARENA_END - table.ARENA],
   ];
 

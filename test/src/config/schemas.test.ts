@@ -56,7 +56,7 @@ describe("a field at its bounds", () => {
     ["service", { hosts: "a" }, /hosts: must be a list/],
     ["service", { balance: { hash: {} } }, /balance.hash: needs one of/],
     ["service", { balance: { hash: { header: "x y" } } }, /balance.hash.header: must be a token/],
-    ["service", { rateLimit: { requestsPerSecond: 0 } }, /must be above 0/],
+    ["service", { rateLimit: { requestsPerSecond: 0 } }, /must be at least 0.001/],
     ["service", { rateLimit: { requestsPerSecond: 1, by: "cookie" } }, /must be source or header/],
     ["service", { instances: [] }, /unknown field instances/],
     ["instance", {}, /address: is missing/],
