@@ -75,6 +75,11 @@ export function widenFilter(block: u32): void {
   openFilter(block, MODE_PANIC, NO_SKIP, NO_SKIP, NO_SKIP);
 }
 
+/** Whether the pick under way takes whomever it comes to: then a long scan need not ask for each. */
+export function takesAll(): bool {
+  return !isFiltered && !isRamping;
+}
+
 /** Whether the pick under way takes `slot`, were it its turn: a candidate, and not stepped over for being new. */
 export function isWanted(slot: u32): bool {
   if (!isCandidate(slot)) return false;

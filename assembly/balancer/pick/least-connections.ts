@@ -7,19 +7,20 @@
 import { NO_INSTANCE } from "../../abi/balancer-codes.ts";
 import { randomBelow } from "../../core/random.ts";
 import { memberCount, memberSlot, memberWeight } from "../block.ts";
-import { isWanted } from "../eligible.ts";
+import { isWanted, takesAll } from "../eligible.ts";
 import { loadOf } from "../gauges.ts";
 
 /** Picks the candidate with the least load per weight. */
 export function pickLeastConnections(block: u32): i32 {
   const count = memberCount(block);
+  const takes = takesAll();
   let best: i32 = NO_INSTANCE;
   let bestLoad: u64 = 0;
   let bestWeight: u64 = 0;
   let tiedWeight: u32 = 0;
   for (let index: u32 = 0; index < count; index += 1) {
     const slot = memberSlot(block, index);
-    if (!isWanted(slot)) continue;
+    if (!takes && !isWanted(slot)) continue;
     const load = u64(loadOf(slot));
     const weight = memberWeight(block, index);
     // load / weight compared by cross-multiplying: no division, no rounding.
