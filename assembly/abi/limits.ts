@@ -162,5 +162,7 @@ export const REFUSED_RETRY_MS = 20;
 export const HOPS_MAX = 8;
 /** Attempts of one exchange, the first included; the skip list of a pick holds three. */
 export const ATTEMPTS_MAX = 4;
+/** A copy of a request that its service gives no time of its own (Envoy's default for any request). */
+export const MIRROR_TIMEOUT_MS = 15000;
 /** DFA states of a route's regex (DESIGN §2 rule 12). */
 export const REGEX_STATES_MAX = 2048;

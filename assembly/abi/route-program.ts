@@ -121,14 +121,17 @@ export const RULE_TEXT_BYTES = 84;
 export const RULE_VHOST = 88; // u32, or NONE for a service's own rule
 /** u32: 1 = RULE_REWRITE_PATH replaces the whole path and keeps the query. */
 export const RULE_REWRITE_IS_WHOLE = 92;
-// Failures made on purpose: of 2^FAULT_SHARE_BITS requests so many are delayed, so many answered with a status.
+// Shares are of 2^SHARE_BITS. Failures made on purpose: so many requests are delayed, so many answered with a status.
 export const RULE_FAULT_DELAY_SHARE = 96;
 export const RULE_FAULT_DELAY_MS = 100;
 export const RULE_FAULT_ABORT_SHARE = 104;
 export const RULE_FAULT_ABORT_STATUS = 108;
-export const RULE_BYTES = 112;
+/** u32 index of the service that gets copies, plus one; 0 = none does. */
+export const RULE_MIRROR_SERVICE = 112;
+export const RULE_MIRROR_SHARE = 116;
+export const RULE_BYTES = 120;
 
-export const FAULT_SHARE_BITS = 31;
+export const SHARE_BITS = 31;
 
 export const RULE_IS_FORWARD = 0;
 /** Answer with `location`, built of the request and the rule's rewrite. */

@@ -24,7 +24,6 @@ const SERVICE_ROWS: readonly Omit<NotYetRow, "kind">[] = [
 ];
 
 const RULE_ROWS: readonly Omit<NotYetRow, "kind">[] = [
-  { path: ["mirror"], effect: "nothing is mirrored" },
   { path: ["limits"], effect: "all but pendingTimeout are the service's" },
   { path: ["hedge"], effect: "nothing is hedged" },
   { path: ["outlier"], effect: "instances are ejected as the service's document says" },

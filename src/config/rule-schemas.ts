@@ -111,7 +111,7 @@ const directResponse = section({
 });
 
 const mirror = section({
-  service: name().describe("The service that gets a copy; its answer is thrown away."),
+  service: name().describe("The service that gets a copy, with x-pillion-mirror: 1; its answer is thrown away."),
   share: share().prefault(1).describe("The part of the requests that is copied."),
 });
 

@@ -8,6 +8,7 @@ import { nearestOf } from "../base/index.ts";
 import type { Route, Service } from "./documents.ts";
 import type { Issue, JudgeMode } from "./issue.ts";
 import type { DocumentId } from "./keyspace.ts";
+import { MirrorGraph } from "./mirror-graph.ts";
 import { parseOverrides } from "./parse-document.ts";
 
 /** A problem and whose it is. */
@@ -35,8 +36,9 @@ export function settleRoutes(
   const issues: DocumentIssue[] = [...checkServiceHosts(services)];
   const settled = new Map<string, Route>();
   const ownerOfHost = new Map<string, string>();
+  const mirrors = new MirrorGraph();
   for (const name of [...routes.keys()].sort()) {
-    const route = routes.get(name)!;
+    const { route, issues: cycles } = breakCycles(routes.get(name)!, mirrors, mode);
     const id: DocumentId = { kind: "route", name };
     const hosts = route.hosts.filter((host) => {
       const owner = ownerOfHost.get(host);
@@ -45,11 +47,29 @@ export function settleRoutes(
       return owner === undefined;
     });
     if (hosts.length > 0) settled.set(name, hosts.length === route.hosts.length ? route : { ...route, hosts });
-    issues.push(...checkOverrides(route, services).map((issue) => ({ ...issue, id })));
+    issues.push(...[...cycles, ...checkOverrides(route, services)].map((issue) => ({ ...issue, id })));
     if (knownServices === undefined) continue;
     issues.push(...checkTargets(route, services, knownServices).map((issue) => ({ ...issue, id })));
   }
   return { routes: settled, issues };
+}
+
+/** A route without those of its mirrors that would close a cycle, and an issue for each. */
+function breakCycles(route: Route, mirrors: MirrorGraph, mode: JudgeMode): { route: Route; issues: Issue[] } {
+  const issues: Issue[] = [];
+  const rules = route.rules.map((rule, index) => {
+    if (rule.mirror === undefined) return rule;
+    const cycle = mirrors.add(
+      rule.to.map(({ service }) => service),
+      rule.mirror.service,
+    );
+    if (cycle === undefined) return rule;
+    const effect = mode === "strict" ? "" : "; this rule mirrors nothing";
+    const message = `mirrors in a circle: ${cycle.join(" → ")}${effect}`;
+    issues.push({ path: ["rules", index, "mirror", "service"], message });
+    return { ...rule, mirror: undefined };
+  });
+  return { route: issues.length === 0 ? route : { ...route, rules }, issues };
 }
 
 function hostTaken(route: Route, host: string, owner: string, mode: JudgeMode): Issue {

@@ -31,7 +31,6 @@ import {
   EDIT_REMOVE,
   EDIT_SET,
   EDIT_VALUE,
-  FAULT_SHARE_BITS,
   METHOD_BYTES,
   METHOD_TEXT,
   REDIRECT_SCHEME_HTTP,
@@ -52,6 +51,8 @@ import {
   RULE_METHOD_COUNT,
   RULE_METHOD_LIST,
   RULE_METHODS,
+  RULE_MIRROR_SERVICE,
+  RULE_MIRROR_SHARE,
   RULE_PREFIX_BYTES,
   RULE_REDIRECT_SCHEME,
   RULE_REQUEST_EDIT_COUNT,
@@ -65,6 +66,7 @@ import {
   RULE_TEXT,
   RULE_VHOST,
   RULE_WEIGHT,
+  SHARE_BITS,
   TEST_ABSENT,
   TEST_EXACT,
   TEST_PREFIX,
@@ -114,7 +116,7 @@ export function encodeRule(
   encodeConditions(writer, shared, at, rule);
   putEdits(writer, at + RULE_REQUEST_EDITS, at + RULE_REQUEST_EDIT_COUNT, rule.requestEdits);
   putEdits(writer, at + RULE_RESPONSE_EDITS, at + RULE_RESPONSE_EDIT_COUNT, rule.responseEdits);
-  encodeFault(writer, at, rule);
+  encodeShares(writer, at, rule);
   const { action } = rule;
   switch (action.kind) {
     case "forward":
@@ -136,8 +138,13 @@ export function encodeRule(
   }
 }
 
-function encodeFault(writer: ProgramWriter, at: number, { fault }: RuleModel): void {
-  const partOf = (share: number) => Math.round(share * 2 ** FAULT_SHARE_BITS);
+/** Failures and copies, of a share of the requests. */
+function encodeShares(writer: ProgramWriter, at: number, { fault, mirror }: RuleModel): void {
+  const partOf = (share: number) => Math.round(share * 2 ** SHARE_BITS);
+  if (mirror !== undefined) {
+    writer.putU32(at + RULE_MIRROR_SERVICE, mirror.service + 1);
+    writer.putU32(at + RULE_MIRROR_SHARE, partOf(mirror.share));
+  }
   if (fault?.delay !== undefined) {
     writer.putU32(at + RULE_FAULT_DELAY_SHARE, partOf(fault.delay.share));
     writer.putU32(at + RULE_FAULT_DELAY_MS, fault.delay.durationMs);

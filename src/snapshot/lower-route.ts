@@ -17,6 +17,7 @@ import type {
   ConditionModel,
   DestinationModel,
   EditModel,
+  MirrorModel,
   PathModel,
   RuleModel,
   TestModel,
@@ -61,6 +62,7 @@ function lowerRule(rule: Rule, compilation: Compilation, document: string, index
     ...lowerAction(rule, compilation, document, index),
     requestEdits: rule.requestHeaders,
     fault: rule.fault,
+    mirror: lowerMirror(rule, compilation),
   };
 }
 
@@ -93,6 +95,11 @@ function lowerAction(
 }
 
 const PLAIN_TEXT: EditModel = { kind: "set", name: "content-type", value: "text/plain; charset=utf-8" };
+
+function lowerMirror({ mirror }: Rule, compilation: Compilation): MirrorModel | undefined {
+  const service = mirror === undefined ? undefined : compilation.serviceOf(mirror.service);
+  return mirror === undefined || service === undefined ? undefined : { service: service.index, share: mirror.share };
+}
 
 function lowerPath(path: PathMatch): PathModel {
   if (path.kind === "regex") return { kind: "regex", ...compiledPath(path.value) };

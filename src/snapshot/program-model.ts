@@ -78,6 +78,13 @@ export interface RuleModel {
   readonly requestEdits: readonly EditModel[];
   readonly responseEdits: readonly EditModel[];
   readonly fault?: FaultModel | undefined;
+  readonly mirror?: MirrorModel | undefined;
+}
+
+/** Who gets copies of a part of the requests, from 0 to 1. */
+export interface MirrorModel {
+  readonly service: number;
+  readonly share: number;
 }
 
 /** Failures made on purpose; shares from 0 to 1. */

@@ -43,6 +43,7 @@ export const X_DETAIL: u32 = 124; // u32: which limit, which code
 export const X_REQUEST: u32 = 128; // pipe of 40 bytes
 export const X_RESPONSE: u32 = 168; // pipe of 40 bytes
 export const X_LISTENER: u32 = 208; // u8 LISTENER_*
+export const X_MIRROR: u32 = 212; // u32 service that gets a copy once the request is whole, plus one; 0 = none
 export const X_SENT_MARK: u32 = 216; // u64: bytes queued on the upstream connection before this request's head
 export const X_HAS_GRPC_TIMEOUT: u32 = 224; // u8: the kept head's grpc-timeout is ours to write
 export const X_FAULT_STATUS: u32 = 226; // u16 of the answer that a fault rule gives, 0 = none
@@ -80,6 +81,7 @@ export const EXCHANGE_IS_RETRY: u32 = 2048; // holds a unit of the retry budget
 export const EXCHANGE_TO_SIDECAR: u32 = 4096; // the attempt is on a sidecar, whatever later snapshots say
 export const EXCHANGE_CONVERTED: u32 = 16384; // Upgrade ⇄ extended CONNECT: 101 ⇄ 200 on the way back
 export const EXCHANGE_IS_ROUTED: u32 = 32768; // X_POLICY is filled in
+export const EXCHANGE_IS_MIRROR: u32 = 65536; // a copy: nobody waits for its answer
 
 export const EMPTY_SKIP: u32 = 0xffffffff;
 

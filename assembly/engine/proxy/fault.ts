@@ -6,11 +6,11 @@
 
 import { REASON_FAULT } from "../../abi/engine-codes.ts";
 import {
-  FAULT_SHARE_BITS,
   RULE_FAULT_ABORT_SHARE,
   RULE_FAULT_ABORT_STATUS,
   RULE_FAULT_DELAY_MS,
   RULE_FAULT_DELAY_SHARE,
+  SHARE_BITS,
 } from "../../abi/route-program.ts";
 import { now } from "../http/event.ts";
 import { randomU32 } from "../random.ts";
@@ -47,5 +47,5 @@ export function endWait(exchange: u32): void {
 }
 
 function isDrawn(share: u32): bool {
-  return randomU32() >> (32 - FAULT_SHARE_BITS) < share;
+  return randomU32() >> (32 - SHARE_BITS) < share;
 }

@@ -7,7 +7,7 @@
 import { NAME_GRPC_TIMEOUT } from "../../abi/field-names.ts";
 import { writeDecimal } from "../../core/bytes.ts";
 import { now } from "../http/event.ts";
-import { FIELD_VALUE, FIELD_VALUE_BYTES, findField, removeField, takeText } from "../http/head.ts";
+import { FIELD_VALUE, FIELD_VALUE_BYTES, findField, HEAD_TEXT_END, removeField, takeText } from "../http/head.ts";
 import { X_DEADLINE, X_HAS_GRPC_TIMEOUT } from "./exchange.ts";
 import { addKnown } from "./forwarded.ts";
 
@@ -30,6 +30,19 @@ export function takeGrpcTimeout(exchange: u32, head: u32): u64 {
   addKnown(head, NAME_GRPC_TIMEOUT, text, VALUE_BYTES);
   store<u8>(exchange, 1, X_HAS_GRPC_TIMEOUT);
   return us;
+}
+
+/** Room that `renewGrpcTimeout` needs in a copied head: a field, and so many bytes of text. */
+export const GRPC_TIMEOUT_TEXT_BYTES: u32 = VALUE_BYTES;
+
+/** Gives a copied head a value of its own to write to: what was copied is only as long as its last text. */
+export function renewGrpcTimeout(exchange: u32, head: u32): void {
+  if (load<u8>(exchange, X_HAS_GRPC_TIMEOUT) == 0) return;
+  const text = load<u32>(head, HEAD_TEXT_END);
+  memory.fill(text, 48, VALUE_BYTES);
+  store<u32>(head, text + VALUE_BYTES, HEAD_TEXT_END);
+  removeField(head, NAME_GRPC_TIMEOUT);
+  addKnown(head, NAME_GRPC_TIMEOUT, text, VALUE_BYTES);
 }
 
 /** Writes what is left into a kept head that is about to be sent. */

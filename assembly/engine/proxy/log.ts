@@ -44,6 +44,7 @@ import {
   HEAD_VERSION,
 } from "../http/head.ts";
 import {
+  EXCHANGE_IS_MIRROR,
   EXCHANGE_IS_ROUTED,
   hasX,
   X_ATTEMPTS,
@@ -118,7 +119,8 @@ export function entryBytes(entry: u32): u32 {
 /** Writes the entry of an exchange that is over. */
 export function logExchange(exchange: u32): void {
   const reason = u32(load<u8>(exchange, X_REASON));
-  if (!isAccessLogOn && (reason == REASON_NONE || reason == REASON_CLIENT_GONE)) return;
+  const isUnseen = reason == REASON_NONE || reason == REASON_CLIENT_GONE || hasX(exchange, EXCHANGE_IS_MIRROR);
+  if (!isAccessLogOn && isUnseen) return;
   const head = load<u32>(exchange, X_HEAD);
   const requestId = head == 0 ? 0 : findField(head, NAME_X_REQUEST_ID);
   if (used + ENTRY_BYTES_MAX > <u32>LOG_BLOCK_BYTES) {

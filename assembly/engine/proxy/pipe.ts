@@ -14,7 +14,7 @@
 import { PROTOCOL_H1 } from "../../abi/engine-codes.ts";
 import { REPLAY_SHARE } from "../../abi/limits.ts";
 import { poolBytes, release } from "../../core/pool.ts";
-import { releaseHead } from "../http/head.ts";
+import { persistHead, releaseHead } from "../http/head.ts";
 import { C_PROTOCOL, C_PROXY } from "../tables/connections.ts";
 import { pauseReading, resumeReading } from "../tables/control.ts";
 import {
@@ -73,6 +73,29 @@ export function keepPipe(pipe: u32): void {
 /** Whether everything that came is still here: kept, or not yet sent to anybody, however long it is. */
 export function isKept(pipe: u32): bool {
   return (load<u32>(pipe, P_FLAGS) & (PIPE_KEEPS | PIPE_SPENT)) != PIPE_SPENT;
+}
+
+/** Whether the source has said everything, and every byte of it is kept for a replay. */
+export function isWholeAndKept(pipe: u32): bool {
+  const flags = load<u32>(pipe, P_FLAGS);
+  return (flags & (PIPE_KEEPS | PIPE_ENDED)) == (PIPE_KEEPS | PIPE_ENDED) && (flags & PIPE_SPENT) == 0;
+}
+
+/** Puts all that a whole and kept pipe holds into another, empty one; false when the pool is exhausted. */
+export function copyPipe(from: u32, to: u32): bool {
+  assert(isWholeAndKept(from) && load<u32>(to, P_HEAD) == 0);
+  for (let chunk = load<u32>(from, P_HEAD); chunk != 0; chunk = load<u32>(chunk, CHUNK_NEXT)) {
+    const length = load<u32>(chunk, CHUNK_END) - CHUNK_HEADER_BYTES;
+    if (!append(to, chunk + CHUNK_HEADER_BYTES, length)) return false;
+  }
+  const trailers = load<u32>(from, P_TRAILERS);
+  if (trailers != 0) {
+    const copy = persistHead(trailers, 0, 0);
+    if (copy == 0) return false;
+    store<u32>(to, copy, P_TRAILERS);
+  }
+  store<u32>(to, PIPE_ENDED, P_FLAGS);
+  return true;
 }
 
 export function pipeEnded(pipe: u32): bool {

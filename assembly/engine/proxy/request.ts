@@ -117,6 +117,7 @@ import { finishExchange, settle } from "./finish.ts";
 import { completeRequest } from "./forwarded.ts";
 import { takeGrpcTimeout } from "./grpc-timeout.ts";
 import { credit, releaseStream, reset, sendHead } from "./leg.ts";
+import { drawMirror, mirrorWhole } from "./mirror.ts";
 import { keepPipe, markPipeClosed, pipeData, pipeEnd } from "./pipe.ts";
 import { takeRateToken } from "./rate-limit.ts";
 import { armExchange } from "./timeouts.ts";
@@ -157,7 +158,9 @@ export function receiveRequest(stream: u32, head: u32, end: bool): void {
   }
   setX(exchange, EXCHANGE_IS_ADMITTED);
   fillBudget(policy);
-  if (load<u8>(policy, POLICY_RETRY_ATTEMPTS) != 0) keepPipe(exchange + X_REQUEST);
+  const isMirrored = drawMirror(exchange, routeRule);
+  if (isMirrored || load<u8>(policy, POLICY_RETRY_ATTEMPTS) != 0) keepPipe(exchange + X_REQUEST);
+  if (isMirrored && end) mirrorWhole(exchange);
   beginOrWait(exchange);
 }
 
@@ -189,7 +192,9 @@ export function receiveRequestData(stream: u32, ptr: u32, length: u32, end: bool
     answer(exchange, REASON_RESOURCE_EXHAUSTED);
     return;
   }
-  if (end) settle(exchange);
+  if (!end) return;
+  mirrorWhole(exchange);
+  settle(exchange);
 }
 
 /** The request's end, with trailers (a scratch head) or without (0). */
@@ -207,6 +212,7 @@ export function receiveRequestEnd(stream: u32, trailers: u32): void {
     }
   }
   pipeEnd(exchange + X_REQUEST, stream, requestSink(exchange), kept);
+  mirrorWhole(exchange);
   settle(exchange);
 }
 

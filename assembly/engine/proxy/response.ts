@@ -38,6 +38,7 @@ import {
   EXCHANGE_CONVERTED,
   EXCHANGE_IS_CONNECT,
   EXCHANGE_IS_IDEMPOTENT,
+  EXCHANGE_IS_MIRROR,
   EXCHANGE_IS_TUNNEL,
   EXCHANGE_IS_UPGRADE,
   EXCHANGE_TO_SIDECAR,
@@ -61,7 +62,7 @@ import {
   X_UPSTREAM_US,
   X_WAIT_UNTIL,
 } from "./exchange.ts";
-import { abandonUpstream, settle } from "./finish.ts";
+import { abandonUpstream, finishExchange, settle } from "./finish.ts";
 import { dropHeld, hold, isHeld, isTooMuchToHold, nextDue, takeHeld } from "./hold.ts";
 import { isH2, sendHead, sendInformational } from "./leg.ts";
 import {
@@ -72,6 +73,7 @@ import {
   OUTCOME_TIMEOUT,
   recordAttempt,
 } from "./metrics.ts";
+import { receiveMirrored, receiveMirroredData } from "./mirror.ts";
 import { leaveInstance } from "./occupancy.ts";
 import { dropKept, flushPipe, markPipeClosed, pipeData, pipeEnd } from "./pipe.ts";
 import { noteAnswered } from "./silence.ts";
@@ -87,6 +89,10 @@ export function receiveResponse(stream: u32, head: u32, end: bool): void {
   const status = u32(load<u16>(head, HEAD_STATUS));
   const isUnprocessed = takeMark(exchange, head);
   noteGrpcStatus(exchange, head);
+  if (hasX(exchange, EXCHANGE_IS_MIRROR)) {
+    receiveMirrored(exchange, status, end);
+    return;
+  }
   const isRetried = isRetriedStatus(exchange, status) || (end && isRetriedGrpc(exchange));
   if (isUnprocessed ? canRetry(exchange, true) : isRetried && mayRetry(exchange, true)) {
     retryAnswered(exchange, isUnprocessed ? OUTCOME_REFUSED : OUTCOME_STATUS, isUnprocessed);
@@ -157,12 +163,16 @@ export function receiveInformational(stream: u32, head: u32): void {
   const exchange = load<u32>(stream, S_EXCHANGE);
   if (load<u8>(exchange, X_STATE) != STATE_SENT) return;
   store<u64>(exchange, now, X_ACTIVITY);
-  sendInformational(load<u32>(exchange, X_DOWN), head);
+  if (!hasX(exchange, EXCHANGE_IS_MIRROR)) sendInformational(load<u32>(exchange, X_DOWN), head);
 }
 
 /** Response body bytes. */
 export function receiveResponseData(stream: u32, ptr: u32, length: u32, end: bool): void {
   const exchange = load<u32>(stream, S_EXCHANGE);
+  if (hasX(exchange, EXCHANGE_IS_MIRROR)) {
+    receiveMirroredData(exchange, stream, length, end);
+    return;
+  }
   store<u64>(exchange, now, X_ACTIVITY);
   store<u64>(exchange, load<u64>(exchange, X_SENT) + length, X_SENT);
   if (isHeld(exchange) && (end || isTooMuchToHold(exchange, length))) passHeld(exchange);
@@ -178,8 +188,12 @@ export function receiveResponseEnd(stream: u32, trailers: u32): void {
   const exchange = load<u32>(stream, S_EXCHANGE);
   store<u64>(exchange, now, X_ACTIVITY);
   let kept: u32 = 0;
+  if (trailers != 0) noteGrpcStatus(exchange, trailers);
+  if (hasX(exchange, EXCHANGE_IS_MIRROR)) {
+    finishExchange(exchange);
+    return;
+  }
   if (trailers != 0) {
-    noteGrpcStatus(exchange, trailers);
     if (isHeld(exchange) && isRetriedGrpc(exchange) && mayRetry(exchange, true)) {
       dropHeld(exchange);
       store<u64>(exchange, 0, X_SENT);

@@ -4,6 +4,7 @@
 //   hasSnapshot · snapshotRevision · programCounter
 //   matchRoute(head, LISTENER_*, listener, random) → REASON_*; then routeAction, routeRule, routeSet, routePolicy,
 //                                                  routeService, routeMatchedPrefixBytes
+//   matchService(index, random)                    the same for a service by its index
 //   rewriteHead(head, rule)                        request: path, host, fields; on the scratch head
 //   keepEdits(rule) · editResponse(head, kept) · releaseEdits(kept)      response: fields, over the life of an exchange
 //   answerRule(request, answer, rule) · ruleText(rule) + ruleTextBytes   redirects and direct responses
@@ -15,6 +16,7 @@ import { editResponse, keepEdits, releaseEdits } from "./edits.ts";
 import { findNamed, hashOf } from "./hash.ts";
 import {
   matchRoute,
+  matchService,
   routeAction,
   routeMatchedPrefixBytes,
   routePolicy,
@@ -48,6 +50,7 @@ export {
   instanceId,
   keepEdits,
   matchRoute,
+  matchService,
   nameBytes,
   program,
   programCounter,

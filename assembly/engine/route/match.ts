@@ -65,6 +65,12 @@ export function matchRoute(head: u32, listenerKind: u32, listener: u32, random: 
   return takeRule(program + load<u32>(program, PROGRAM_RULES_AT) + number * RULE_BYTES);
 }
 
+/** Goes to a service by its index, whatever asks for it. Results as of `matchRoute`. */
+export function matchService(index: u32, random: u32): i32 {
+  routeRandom = random;
+  return program == 0 ? REASON_NOT_READY : takeService(index);
+}
+
 function takeService(index: u32): i32 {
   const service = serviceAt(index);
   if (service == 0 || load<u32>(service, SERVICE_RULE) == 0) return REASON_NO_ROUTE;

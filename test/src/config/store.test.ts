@@ -15,6 +15,45 @@ function tolerant() {
   return createDocumentStore({ mode: "tolerant" });
 }
 
+describe("mirrors in a circle", () => {
+  const mirroring = (to: string, mirror: string) => ({
+    rules: [{ to: [{ service: to }], mirror: { service: mirror } }],
+  });
+  const changes = [
+    { id: route("a"), value: { hosts: ["a"], ...mirroring("one", "two") } },
+    { id: route("b"), value: { hosts: ["b"], ...mirroring("two", "three") } },
+    { id: route("c"), value: { hosts: ["c"], ...mirroring("three", "one") } },
+  ];
+  const words = "mirrors in a circle: three → one → two → three";
+
+  test("are refused by a strict reader, and left out with a warning by a tolerant one", () => {
+    const strict = createDocumentStore({ mode: "strict" });
+    expect(strict.write(changes).rejected).toMatchObject([
+      { id: route("c"), path: ["rules", 0, "mirror", "service"], message: words },
+    ]);
+    const store = tolerant();
+    expect(store.write(changes).rejected).toEqual([]);
+    expect(store.warnings().map(({ message }) => message)).toEqual([`${words}; this rule mirrors nothing`]);
+    const mirrors = ["a", "b", "c"].map((name) => store.documents.routes.get(name)?.rules[0]?.mirror?.service);
+    expect(mirrors).toEqual(["two", "three", undefined]);
+    // Without the first there is no circle any more.
+    store.write([{ id: route("a"), value: undefined }]);
+    expect(store.documents.routes.get("c")?.rules[0]?.mirror?.service).toBe("one");
+    expect(store.warnings()).toEqual([]);
+  });
+
+  test("of one service with itself, and across the targets of a rule", () => {
+    const rejected = (value: object) =>
+      createDocumentStore({ mode: "strict" }).write([{ id: route("r"), value }]).rejected;
+    expect(rejected(mirroring("one", "one"))[0]?.message).toBe("mirrors in a circle: one → one");
+    const to = [{ service: "one" }, { service: "two" }];
+    expect(rejected({ rules: [{ to, mirror: { service: "two" } }] })[0]?.message).toBe(
+      "mirrors in a circle: two → two",
+    );
+    expect(rejected({ rules: [{ to, mirror: { service: "three" } }] })).toEqual([]);
+  });
+});
+
 describe("what is broken does not replace what is good", () => {
   test("a service, an instance and a route keep their last good form, and are listed until mended", () => {
     const store = tolerant();
