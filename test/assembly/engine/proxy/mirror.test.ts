@@ -146,7 +146,7 @@ test("a share of the requests is copied, and nothing any more after a new docume
   expect(seen.next.length).toBe(before);
 });
 
-test("gRPC over HTTP/2: trailers and what is left of the deadline are copied; the trailers of its answer end it", () => {
+test("gRPC: the copy has a deadline of its own; the trailers of its answer end it", () => {
   const world = worldOf({ web: "protocol: grpc,", next: "protocol: grpc, timeout: {request: 30s}," });
   const { web, next } = wiresOf(world);
   const caller = world.accept().send(Buffer.concat([h2.PREFACE, h2.settings()]));
