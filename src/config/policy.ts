@@ -179,7 +179,11 @@ const outlier = section({
 }));
 
 const health = section({
-  path: z.string().regex(/^\//, { error: "must begin with /" }).optional().describe("HTTP GET; 200 to 299 is healthy."),
+  path: z
+    .string()
+    .regex(/^\/[!-~]*$/, { error: "must begin with /, and be visible ASCII" })
+    .optional()
+    .describe("HTTP GET; 200 to 299 is healthy."),
   grpc: z.string().optional().describe("grpc.health.v1 for this service name."),
   tcp: z.literal(true).optional().describe("A connection that stands is healthy."),
   interval: duration({ min: 10 }).prefault("2s").describe("Between two checks."),

@@ -5,7 +5,7 @@
 // step. A question never overlaps the one before it. Whether an unhealthy instance still gets requests is not decided
 // here: the balancer keeps it out of the eligible set, unless more than half would be out (DESIGN §6).
 
-import { type Clock, formatAddress, type Log, type Random, type Timer } from "../base/index.ts";
+import { type Clock, formatAddress, type Log, messageOf, type Random, type Timer } from "../base/index.ts";
 import { type Asked, formatCheck, type HealthCheck, type Probe, type Problem, probe } from "./probe.ts";
 import { Streak } from "./streak.ts";
 
@@ -129,7 +129,7 @@ class Watch {
     const { clock, random, ask = probe } = this.#options;
     const { check } = this.target;
     const beganMs = clock.nowMs();
-    const problem = await ask(this.target, check);
+    const problem = await ask(this.target, check).catch(messageOf);
     if (this.#isStopped) return;
     this.#note(problem);
     const pauseMs = check.intervalMs * random.between(1 - JITTER, 1 + JITTER);

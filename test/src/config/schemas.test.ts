@@ -54,6 +54,8 @@ describe("a field at its bounds", () => {
     ["service", { limits: { requests: 0 } }, /limits.requests: must be at least 1/],
     ["service", { hosts: ["a.*"] }, /hosts.0: .* is not a host/],
     ["service", { hosts: "a" }, /hosts: must be a list/],
+    ["service", { health: { path: "/a b" } }, /health.path: must begin with \/, and be visible ASCII/],
+    ["service", { health: { path: "/", tcp: true } }, /health: has path and tcp, but needs exactly one/],
     ["service", { balance: { hash: {} } }, /balance.hash: needs one of/],
     ["service", { balance: { hash: { header: "x y" } } }, /balance.hash.header: must be a token/],
     ["service", { rateLimit: { requestsPerSecond: 0 } }, /must be at least 0.001/],

@@ -33,6 +33,8 @@ function setUp() {
     ask: async ({ address }) => {
       const slot = address.port - 1000;
       asked.push({ slot, atMs: clock.nowMs() });
+      const answer: unknown = answers.get(slot);
+      if (answer instanceof Error) throw answer;
       return answers.get(slot);
     },
   });
@@ -78,6 +80,16 @@ test("checks are spread over the interval, once each, and not in step", async ()
     for (const gap of gaps) expect(Math.abs(gap - 1_000)).toBeLessThanOrEqual(100);
     expect(new Set(gaps).size).toBeGreaterThan(1);
   }
+});
+
+test("a question that breaks is a failure, and the next is asked all the same", async () => {
+  const { clock, answers, asked, changes, checks } = setUp();
+  answers.set(0, new Error("broken") as never);
+  checks.follow([targetOf(0)]);
+  await clock.pass(4_000);
+  expect(asked.length).toBeGreaterThanOrEqual(3);
+  expect(changes).toEqual(["i0 unhealthy"]);
+  expect(checks.stateOf(0)?.problem).toBe("broken");
 });
 
 test("checks begin and end with the snapshot; who is no longer checked is healthy", async () => {
