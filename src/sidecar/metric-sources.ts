@@ -4,7 +4,7 @@
 // instances beyond INSTANCE_SERIES_MAX are summed up as `other`.
 
 import { STATE_EJECTED } from "../../assembly/abi/balancer-codes.ts";
-import { GLITCHES_COUNT, REASON_NONE } from "../../assembly/abi/engine-codes.ts";
+import { GLITCHES_COUNT, REASON_FAULT, REASON_NONE } from "../../assembly/abi/engine-codes.ts";
 import {
   OTHER_METRICS,
   SERVICE_LATENCY_CELLS,
@@ -113,21 +113,22 @@ function blocksOf(snapshot: CompiledSnapshot | undefined): Block[] {
   ];
 }
 
-/** A status cell counts own answers too; they are told apart by their reason, which fixes the status. */
+/**
+ * A request is in one cell: of its status, or of the reason why it did not end as it should. The reason fixes the code
+ * that is shown, as a caller of HTTP was told it; only a fault's is the rule's to choose.
+ */
 function requestSamples({ direction, service }: Block, cellOf: (cell: number) => number): Sample[] {
   const samples: Sample[] = [];
-  const own = new Map<number, number>();
   for (const { code, text, status } of REASONS) {
     const value = code === REASON_NONE ? 0 : cellOf(SERVICE_REASON_CELLS + code);
     if (value === 0) continue;
-    own.set(status, (own.get(status) ?? 0) + value);
-    samples.push({ labels: { direction, service, code: status, reason: text }, value });
+    const shown = code === REASON_FAULT ? "" : status;
+    samples.push({ labels: { direction, service, code: shown, reason: text }, value });
   }
   for (let family = 0; family < STATUS_CLASSES; family += 1) {
     for (let within = 0; within < STATUS_CLASS_CELLS; within += 1) {
-      const status = (family + 1) * 100 + within;
-      const value = cellOf(SERVICE_STATUS_CELLS + family * STATUS_CLASS_CELLS + within) - (own.get(status) ?? 0);
-      const code = within === STATUS_CLASS_CELLS - 1 ? `${family + 1}xx` : String(status);
+      const value = cellOf(SERVICE_STATUS_CELLS + family * STATUS_CLASS_CELLS + within);
+      const code = within === STATUS_CLASS_CELLS - 1 ? `${family + 1}xx` : String((family + 1) * 100 + within);
       if (value > 0) samples.push({ labels: { direction, service, code, reason: "" }, value });
     }
   }

@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createClient, type HttpClient } from "../support/foreign-clients.ts";
 import { type ForeignServer, type Inspection, startServer } from "../support/foreign-servers.ts";
+import { waitUntil } from "../support/process.ts";
 import { createMesh, type MeshFolder, type Sidecar, startSidecar } from "../support/sidecar.ts";
 
 let servers: ForeignServer[];
@@ -165,6 +166,11 @@ describe.each(["http1", "http2"] as const)("for %s", (version) => {
   test("a fault delays and aborts", async () => {
     const answer = await client.send({ host: "api.example", path: "/fault" });
     expect([answer.status, answer.headers["x-pillion-reason"]]).toEqual([502, "fault"]);
+    const labels = { service: "other", code: "", reason: "fault" };
+    await waitUntil(
+      "it is counted",
+      async () => (await sidecar.metric("pillion_requests_total", labels)) !== undefined,
+    );
   });
 
   test("weighted targets get their shares", async () => {

@@ -29,16 +29,19 @@ export const SKIPPED_BODY: u32 = 2; // the body was not kept
 export const SKIPPED_BUDGET: u32 = 3;
 export const SKIPPED_DEADLINE: u32 = 4;
 
-/** Counts the end of an exchange. */
+/**
+ * Counts the end of an exchange, in one cell: by the status that its service gave, or by the reason why Pillion answered
+ * or broke it off. (The status that the caller was told then follows from the reason, and is 200 for gRPC.)
+ */
 export function recordExchange(exchange: u32): void {
   const base = load<u32>(exchange + X_POLICY, POLICY_METRICS);
   const status = u32(load<u16>(exchange, X_STATUS));
-  if (status >= 100 && status < 600) {
+  const reason = u32(load<u8>(exchange, X_REASON));
+  if (reason != 0) count(base + SERVICE_REASON_CELLS + reason, 1);
+  else if (status >= 100 && status < 600) {
     const within = min<u32>(status % 100, STATUS_CLASS_CELLS - 1);
     count(base + SERVICE_STATUS_CELLS + (status / 100 - 1) * STATUS_CLASS_CELLS + within, 1);
   }
-  const reason = u32(load<u8>(exchange, X_REASON));
-  if (reason != 0) count(base + SERVICE_REASON_CELLS + reason, 1);
   observeLatency(base + SERVICE_LATENCY_CELLS, u32(now - load<u64>(exchange, X_STARTED)));
 }
 
