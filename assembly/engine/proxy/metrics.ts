@@ -30,8 +30,8 @@ export const SKIPPED_BUDGET: u32 = 3;
 export const SKIPPED_DEADLINE: u32 = 4;
 
 /**
- * Counts the end of an exchange, in one cell: by the status that its service gave, or by the reason why Pillion answered
- * or broke it off. (The status that the caller was told then follows from the reason, and is 200 for gRPC.)
+ * Counts the end of an exchange, in one cell: by the status that its service gave, or by the reason why Pillion
+ * answered or broke it off. (The status that the caller was told then follows from the reason, and is 200 for gRPC.)
  */
 export function recordExchange(exchange: u32): void {
   const base = load<u32>(exchange + X_POLICY, POLICY_METRICS);
