@@ -122,4 +122,7 @@ export const GLITCH_SLOW_HEAD = 15;
 export const GLITCH_OUTPUT = 16;
 export const GLITCH_PUSH = 17;
 export const GLITCH_PREFACE = 18;
+export const GLITCH_UNKNOWN_FRAMES = 19;
+export const GLITCH_GOAWAY = 20;
+export const GLITCH_STALLED = 21;
 export const GLITCHES_COUNT = 24;

@@ -48,7 +48,7 @@ export const CONNECTION_BYTES = 512;
 export const CONNECTIONS = TIMERS + TIMERS_MAX * TIMER_BYTES;
 export const STREAM_BYTES = 192;
 export const STREAMS = CONNECTIONS + CONNECTIONS_MAX * CONNECTION_BYTES;
-export const EXCHANGE_BYTES = 448;
+export const EXCHANGE_BYTES = 464;
 export const EXCHANGES = STREAMS + STREAMS_MAX * STREAM_BYTES;
 
 /** Stream lookup by (connection, id): as many chains as streams. */

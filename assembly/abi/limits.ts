@@ -1,5 +1,19 @@
 // Every capacity and flood budget of the engine, with its value and its reason: the one file to read.
 //
+// Outside of them a peer meets a status with `x-pillion-reason` where an answer is possible, else RST_STREAM, else
+// GOAWAY; and `pillion_glitches_total{kind}` moves. Between Pillion peers, whose connections carry many callers, the
+// budgets are PEER_BUDGET_FACTOR times as wide. The attacks, by number, are in test/integration/attacks.
+//
+//   an attack on …           is ended by
+//   streams (A1 A2 A11 A28)  H2_RESETS_*, H2_ERROR_RESETS_*, H2_REFUSED_STREAMS_MAX, H2_STREAMS_MAX (of work, not ids)
+//   heads (A3-A8 A12 A31)    H2_CONTINUATIONS_MAX, H2_BLOCK_*, HEAD_*, FIELD_*, HEADS_LIVE_BYTES_MAX, HPACK_*
+//   frames (A9 A10 A14       H2_ACKS_*, H2_SETTINGS_ENTRIES_MAX, H2_VOID_FRAMES_*, H2_EMPTY_FRAMES_MAX,
+//           A16-A22 A24)     H2_SMALL_DATA_*, H2_WINDOW_UPDATES_*, H2_GLITCHES_*
+//   our output (A9 A13 A15   OUTPUT_*, WRITE_STALL_*, STREAM_STALL_*, H2_*_WINDOW_BYTES
+//           A29)
+//   time (A5 A13 A26 A32)    HEAD_*_TIMEOUT, SETTINGS_ACK_*, STREAM_STALL_*, *_IDLE_*, LINGER_*
+//   the others (A30 A35)     FRAMES_PER_TURN_MAX; every step of a stream's or a connection's end is O(1)
+//
 // Rule 1: read by asc and by Node, so integers below 2^31 built with + - * only.
 // Rule 2: a limit is named after what it bounds, units last, `_MAX` for ceilings.
 
@@ -11,16 +25,32 @@ export const ENGINE_MEMORY_BYTES = 268435456;
 export const READ_BUFFER_BYTES = 262144;
 /** Output and body bytes live in chunks of this size, header included (HTTP/2's default frame is as long). */
 export const CHUNK_BYTES = 16384;
-/** A connection that holds this much unsent output is given no more DATA. Two reads' worth. */
+/** A connection that holds this much unsent output is given no more DATA: whoever wants more reads first (A15). */
 export const OUTPUT_HIGH_BYTES = 262144;
 /** Below this, writers that wait for room are woken; half, so that they do not flap. */
 export const OUTPUT_LOW_BYTES = 131072;
-/** Control frames (acks, resets) queued beyond the high mark before the peer is cut off; nghttp2: 5,000 frames. */
+/**
+ * A peer that leaves this much unread is not read from either, until it has read; and no frame of any kind (acks,
+ * resets, WINDOW_UPDATEs) is queued for it beyond this and OUTPUT_HIGH_BYTES: then it is cut off (A29). nghttp2: 5,000
+ * frames; Envoy: 10,000. Not 256 KiB, since a client that uploads before it reads may have that much waiting.
+ */
 export const OUTPUT_CONTROL_BYTES_MAX = 1048576;
+/** An HTTP/1.1 sender is paused while more of its body than this waits: one default window of HTTP/2. */
+export const H1_WAITING_BYTES_MAX = 65535;
 /** Bytes of a later pipelined request, or of a busy connection, kept before reading is paused (DESIGN §2 rule 7). */
 export const BACKLOG_BYTES_MAX = 65536;
 /** Replay bodies may hold an eighth of the pool (DESIGN §2 rule 9). */
 export const REPLAY_SHARE = 8;
+/** Pool used, in 1/256, from which windows shrink and stalled streams lose their patience: 80 % (DESIGN §2 rule 2). */
+export const POOL_PRESSURE_HIGH = 205;
+/** … and from which new requests are refused (503 resource-exhausted) and no connection gets credit: 95 %. */
+export const POOL_PRESSURE_FULL = 243;
+/**
+ * Request heads of one connection that are kept at once; a stream beyond is refused (REFUSED_STREAM). A thousand
+ * streams of ordinary heads fit. Without it 256 streams of 60 KiB each, made of one-byte references, are 32 MiB for
+ * 10 KB (A5, CVE-2026-47774; reliability.md §6: at most 1 MiB a connection).
+ */
+export const HEADS_LIVE_BYTES_MAX = 1048576;
 
 /** Connections of one worker, both sides. HAProxy's and Envoy's listeners default near 10,000. */
 export const CONNECTIONS_MAX = 24576;
@@ -31,25 +61,27 @@ export const EXCHANGES_MAX = 32768;
 
 // ── HTTP messages ────────────────────────────────────────────────────────────────────────────────
 
-/** Decoded size of all fields of one head, name + value + 32 each (Envoy: 60 KiB). */
+/** Decoded size of all fields of one head, name + value + 32 each (Envoy: 60 KiB). 431, header-too-large. */
 export const HEAD_BYTES_MAX = 61440;
+/** HTTP/2: a block that decodes to this many times HEAD_BYTES_MAX is not read on: the connection ends (h2 #915; A6). */
+export const HEAD_BOMB_FACTOR = 4;
 /** Fields of one head, cookie crumbs apart (Envoy: 100; people need more). */
 export const HEAD_FIELDS_MAX = 200;
-/** Cookie crumbs of one head (Envoy's first fix of CVE-2026-47774 broke users with more than 100). */
+/** Cookie crumbs of one head, before they are joined (Envoy's first fix of CVE-2026-47774 broke users above 100). */
 export const HEAD_CRUMBS_MAX = 1000;
-/** One field's value (reliability.md §6). */
+/** One field's name or value. HAProxy's users live with 16 KiB; Kerberos tickets and joined cookies do not. */
 export const FIELD_BYTES_MAX = 32768;
-/** Request target; nginx and Apache: 8 KiB. */
+/** Request target; nginx and Apache: 8 KiB. 414, uri-too-long. */
 export const TARGET_BYTES_MAX = 8192;
-/** Trailers of one message. */
+/** Trailers of one message (llhttp and Go bound them with the head; these never carry more than checksums). */
 export const TRAILER_BYTES_MAX = 8192;
 /** All chunk extensions of one message (Go counts the excess likewise). */
 export const CHUNK_EXTENSION_BYTES_MAX = 4096;
 /** One chunk-size line. */
 export const CHUNK_LINE_BYTES_MAX = 256;
-/** Hexadecimal digits of a chunk size: 2^52 - 1 at most. */
+/** Hexadecimal digits of a chunk size: 2^52 - 1 at most, a number that every language counts exactly. */
 export const CHUNK_SIZE_DIGITS_MAX = 13;
-/** Informational responses before the final one. */
+/** Informational responses before the final one; their fields count towards the final head's limits (A31). */
 export const INFORMATIONAL_MAX = 16;
 /** Empty lines before a request line that are skipped (RFC 9112 §2.2 asks for at least one). */
 export const LEADING_CRLF_MAX = 2;
@@ -74,14 +106,35 @@ export const H2_CONTINUATIONS_MAX = 8;
 export const H2_BLOCK_BYTES_MAX = 65536;
 /** Entries of one SETTINGS frame (nghttp2: 32). */
 export const H2_SETTINGS_ENTRIES_MAX = 32;
-/** Stream resets: a bucket of 1,000, refilled with 33 a second (nghttp2, Node). */
+/** Size updates at the start of one block: the smallest size meanwhile, and the final one (RFC 7541 §4.2). */
+export const HPACK_SIZE_UPDATES_MAX = 2;
+/** Octets of an integer behind its prefix: 2^28 is above every length and index; zero-padded ones fail too (A7). */
+export const HPACK_INTEGER_OCTETS_MAX = 4;
+/** A Pillion peer's connection carries many callers: each budget below is that many times as wide for it. */
+export const PEER_BUDGET_FACTOR = 16;
+/**
+ * Streams that the client resets: a bucket of 1,000, refilled with 33 a second (nghttp2, Node, Envoy). Empty, each
+ * reset is a glitch, and the connection ends (GOAWAY ENHANCE_YOUR_CALM) if besides …
+ */
 export const H2_RESETS_BURST = 1000;
 export const H2_RESETS_PER_SECOND = 33;
-/** … and a connection is cut off only when half of its last 500 streams were reset before a response. */
+/** … half of its last 500 streams were reset before a response: callers who cancel a tenth are no attack (Envoy). */
 export const H2_RESET_SAMPLE_STREAMS = 500;
+/**
+ * Streams that the client made us reset (CVE-2025-8671): a bucket of their own, and no second condition, for no honest
+ * client sends malformed requests by the thousand (h2: 1,024 in a lifetime; shared connections live too long for that).
+ */
+export const H2_ERROR_RESETS_BURST = 1000;
+export const H2_ERROR_RESETS_PER_SECOND = 33;
 /** PING and SETTINGS acknowledgements that wait in the output at once (nghttp2: 1,000). */
 export const H2_ACKS_QUEUED_MAX = 1000;
-/** Generic anomalies: 10,000 burst, 330 a second (nghttp2 after it raised it tenfold). */
+/** They are taken to leave at least this fast: a link may be slow without being dead. */
+export const H2_ACKS_PER_SECOND = 330;
+/**
+ * Anomalies of every other kind (frames of unknown types, small frames for streams that are gone, acks of nothing,
+ * a second GOAWAY): a bucket, 330 a second (nghttp2, after it raised its burst tenfold for a false positive). When a
+ * quarter is left the connection is asked to go (GOAWAY NO_ERROR, HAProxy at 75 %), and cut off at none.
+ */
 export const H2_GLITCHES_BURST = 10000;
 export const H2_GLITCHES_PER_SECOND = 330;
 /** Empty DATA frames without END_STREAM over the life of a stream's message (h2: 100). */
@@ -93,21 +146,39 @@ export const H2_EMPTY_FRAMES_MAX = 100;
  */
 export const H2_SMALL_DATA_BUDGET = 1638400;
 export const H2_SMALL_DATA_OVERHEAD = 256;
-/** PRIORITY frames: 100 × (1 + streams opened) (Envoy). */
-export const H2_PRIORITY_PER_STREAM = 100;
+/**
+ * Frames that mean nothing and honest peers send a few of for each stream: PRIORITY, PRIORITY_UPDATE, RST_STREAM of a
+ * stream that is over. This many for each of (1 + streams opened) (Envoy's bound on PRIORITY).
+ */
+export const H2_VOID_FRAMES_PER_STREAM = 100;
 /** WINDOW_UPDATE frames: 5 + 2 × (streams + 10 × DATA frames sent) (Envoy). */
 export const H2_WINDOW_UPDATES_BASE = 5;
-/** Streams refused above the limit before the peer is cut off (nginx: max(concurrent, 100)). */
+export const H2_WINDOW_UPDATES_PER_STREAM = 2;
+export const H2_WINDOW_UPDATES_PER_DATA = 20;
+/** Streams refused above the limit before the peer is cut off (nginx); each that is accepted forgives one. */
 export const H2_REFUSED_STREAMS_MAX = 100;
 /** A connection retires well before identifiers run out (HAProxy, nginx: by count; RFC 9113 §5.1.1: 2^31 - 1). */
 export const H2_LAST_STREAM_ID = 1073741823;
-/** Frames of one connection handled in one turn, then the next connection (HAProxy 5d0f5f816). */
+/** Frames of one connection handled in one turn, then the next connection (HAProxy 5d0f5f816, A35). */
 export const FRAMES_PER_TURN_MAX = 100;
 
-// ── Times, microseconds unless named otherwise ───────────────────────────────────────────────────
+// ── Times ────────────────────────────────────────────────────────────────────────────────────────
 
-/** A whole request head, or the HTTP/2 preface and first SETTINGS (Go 10 s, nginx 60 s). */
+/** A whole request head (408, request-header-timeout), or the HTTP/2 preface and SETTINGS (Go 10 s, nginx 60 s). */
 export const HEAD_TIMEOUT_MS = 10000;
+/** A frame or field block that was begun, while other streams are open: a link that hangs is not slow on purpose. */
+export const FRAME_TIMEOUT_MS = 60000;
+/** The acknowledgement of our SETTINGS, either side: GOAWAY SETTINGS_TIMEOUT (RFC 9113 §6.5.3 leaves it to us; A26). */
+export const SETTINGS_ACK_TIMEOUT_MS = 10000;
+/**
+ * A response whose client gives no credit (window 0, A5, A13): its stream is reset when it took fewer than
+ * STREAM_STALL_BYTES in this time, Envoy's idle time of a stream. A consumer that thinks for minutes is honest.
+ */
+export const STREAM_STALL_TIMEOUT_MS = 300000;
+/** The same while the pool is above POOL_PRESSURE_HIGH: who holds memory and does not move goes first. */
+export const STREAM_STALL_PRESSED_MS = 30000;
+/** Less is a drip: a client with a window of one byte still takes this much in seconds. */
+export const STREAM_STALL_BYTES = 256;
 /** An idle downstream connection (Envoy 1 h; Go's and nginx's defaults are shorter). */
 export const DOWNSTREAM_IDLE_TIMEOUT_MS = 3600000;
 /** An idle pooled HTTP/1.1 upstream connection: below Node's 5 s keep-alive, the shortest common default. */
@@ -143,7 +214,7 @@ export const SILENCE_P99_FACTOR = 10;
 export const UPSTREAM_H2_IDLE_TIMEOUT_MS = 300000;
 /** The same beside another one of its instance: a burst opened it, and the next burst may come soon. */
 export const UPSTREAM_H2_SPARE_TIMEOUT_MS = 10000;
-/** A socket that takes none of our bytes (Envoy edge; reliability.md §6). */
+/** A socket that takes none of our bytes: the connection is aborted (nginx's send_timeout; A15, A29). */
 export const WRITE_STALL_TIMEOUT_MS = 60000;
 /** An idle half-closed or silent tunnel. */
 export const TUNNEL_IDLE_TIMEOUT_MS = 3600000;

@@ -17,7 +17,6 @@ import {
   PROTOCOL_UNKNOWN,
   REASON_CONNECT_FAILED,
   REASON_CONNECT_TIMEOUT,
-  REASON_UPSTREAM_PROTOCOL,
   REASON_UPSTREAM_RESET,
   ROLE_DOWNSTREAM,
   ROLE_UPSTREAM,
@@ -26,6 +25,7 @@ import { SOCKET_TIMEOUT } from "../abi/engine-records.ts";
 import { BACKLOG_BYTES_MAX, OUTPUT_CONTROL_BYTES_MAX, OUTPUT_LOW_BYTES } from "../abi/limits.ts";
 import { release } from "../core/pool.ts";
 import { handleRequestEvent, handleResponseEvent } from "./events.ts";
+import { failConnection } from "./fatal.ts";
 import { closeAfterResponseH1, endH1, receiveH1, startH1 } from "./h1/index.ts";
 import { endH2, goawayH2, receiveH2, startH2, startTurnH2 } from "./h2/index.ts";
 import { eventStream, inputEnd, inputPtr, now, setInput } from "./http/event.ts";
@@ -33,16 +33,9 @@ import { awaitHead, awaitRequest, isBetweenRequests } from "./proxy/downstream.t
 import { flushBlocked } from "./proxy/flow.ts";
 import { noteServerClose } from "./proxy/keep-alive.ts";
 import { noteHeard } from "./proxy/liveness.ts";
-import { loseConnection, loseStreams, loseUnprocessed, receiveCredit, serveConnection } from "./proxy/loss.ts";
+import { loseConnection, loseStreams, receiveCredit, serveConnection } from "./proxy/loss.ts";
 import { receiveDownstreamEnd } from "./proxy/request.ts";
-import {
-  CP_IS_READY,
-  CP_PROGRESS,
-  CP_WRITTEN,
-  connectionReady,
-  drainConnection,
-  noteRefusedH2,
-} from "./proxy/upstream.ts";
+import { CP_PROGRESS, CP_WRITTEN, connectionReady, drainConnection } from "./proxy/upstream.ts";
 import { appendBacklog } from "./tables/backlog.ts";
 import {
   C_BACKLOG_BYTES,
@@ -60,7 +53,6 @@ import {
   CONNECTION_CLOSE_WANTED,
   CONNECTION_CLOSED,
   CONNECTION_DRAINING,
-  CONNECTION_LINGER,
   CONNECTION_OUTPUT_FULL,
   CONNECTION_PEER_ENDED,
   CONNECTION_SHUTDOWN_WANTED,
@@ -269,20 +261,6 @@ function handleEvent(connection: u32, event: i32): void {
   }
   if (load<u8>(connection, C_ROLE) == ROLE_DOWNSTREAM) handleRequestEvent(event);
   else handleResponseEvent(connection, event);
-}
-
-/** The codec gave up: what it had to say is in the output. */
-function failConnection(connection: u32): void {
-  setFlag(connection, CONNECTION_DRAINING);
-  const isUpstream = load<u8>(connection, C_ROLE) == ROLE_UPSTREAM;
-  if (isUpstream && load<u8>(connection, C_PROTOCOL) == PROTOCOL_H2 && load<u8>(connection, CP_IS_READY) == 0) {
-    // What came first was not SETTINGS (RFC 9113 §3.4): the peer speaks something else, and cannot have understood us.
-    noteRefusedH2(connection);
-    loseUnprocessed(connection, REASON_UPSTREAM_PROTOCOL);
-  } else loseStreams(connection, REASON_UPSTREAM_PROTOCOL);
-  if (hasFlag(connection, CONNECTION_CLOSE_WANTED)) return;
-  if (!isUpstream) setFlag(connection, CONNECTION_LINGER);
-  requestClose(connection);
 }
 
 /** All input before the FIN was taken. */

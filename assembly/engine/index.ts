@@ -7,6 +7,7 @@ import { CONNECTION_BYTES, CONNECTIONS, READ_BUFFER, STATIC_BYTES, TEXT_AREA } f
 import { createPool, poolBytes, poolUsedBytes } from "../core/pool.ts";
 import { quiesce, setTime } from "./balancer.ts";
 import { receiveBytes, receiveClosed, receiveConnected, receiveEnd, receiveWritten, serveReady } from "./connection.ts";
+import { failLate } from "./fatal.ts";
 import { setNow } from "./http/event.ts";
 import { glitchCount as countGlitches } from "./http/glitch.ts";
 import { createBudgets } from "./proxy/budget.ts";
@@ -238,7 +239,7 @@ function drainListener(listenerKind: u32): void {
 }
 
 function checkConnection(connection: u32): void {
-  if (load<u8>(connection, C_IN_USE) == 0 || hasFlag(connection, CONNECTION_CLOSED)) return;
+  if (load<u8>(connection, C_IN_USE) == 0 || hasFlag(connection, CONNECTION_CLOSED) || failLate(connection)) return;
   if (load<u8>(connection, C_ROLE) == ROLE_UPSTREAM) checkUpstream(connection);
   else if (hasFlag(connection, CONNECTION_DRAINING) && !hasFlag(connection, CONNECTION_CLOSE_WANTED))
     finishDrain(connection);

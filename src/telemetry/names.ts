@@ -24,6 +24,9 @@ export const GLITCH_NAMES = [
   "output",
   "push",
   "preface",
+  "unknown-frames",
+  "goaway",
+  "stalled",
 ] as const;
 
 /** LISTENER_*: a `--listen` port is one more way out. */

@@ -49,6 +49,7 @@ interface EngineExports {
   drain(nowUs: number): void;
   setAccessLog(on: number): void;
   logDropped(): number;
+  glitchCount(kind: number): number;
   exchangeCount(): number;
   connectionCount(): number;
   streamCount(): number;

@@ -106,7 +106,7 @@ function acceptData(connection: u32, id: u32, length: u32, padding: u32, overhea
   const stream = findStream(connection, id);
   if (stream == 0) {
     skip(connection, length + padding);
-    return receiveOnClosed(connection, id);
+    return receiveOnClosed(connection, id, length);
   }
   const state = load<u32>(stream, S_FLAGS);
   const isEnd = (flags & FLAG_END_STREAM) != 0;

@@ -22,6 +22,7 @@ import {
 import { HPACK_END, HPACK_FIELD } from "../../abi/hpack-codes.ts";
 import {
   FIELD_BYTES_MAX,
+  HEAD_BOMB_FACTOR,
   HEAD_BYTES_MAX,
   HEAD_CRUMBS_MAX,
   HEAD_FIELDS_MAX,
@@ -61,8 +62,6 @@ import { finishRequest, hasStatus, startPseudo, stopPseudo, takeHost, takePseudo
 import { H_DECODER } from "./state.ts";
 import { broken, DECODED_BOMB, DECODED_MALFORMED, DECODED_OK, tooLarge } from "./verdict.ts";
 
-/** Multiple of HEAD_BYTES_MAX from which a block is a bomb (h2 #915). */
-const BOMB_FACTOR: u32 = 4;
 /** Sixteen digits: 2^53 - 1 is the largest length that everybody can count. */
 const LENGTH_DIGITS_MAX: u32 = 16;
 const LENGTH_MAX: i64 = 9007199254740991;
@@ -78,8 +77,14 @@ const LENGTH_UNDERSCORE: u32 = <u32>(
   memory.data<u8>([99, 111, 110, 116, 101, 110, 116, 95, 108, 101, 110, 103, 116, 104])
 );
 
-/** Decodes a block into SCRATCH_HEAD; `kind` = HEAD_*. Returns DECODED_*. */
-export function decodeHead(connection: u32, kind: u32, ptr: u32, length: u32): i32 {
+/** Decoded size of the fields of the last head, `bytesBefore` included. */
+export let decodedBytes: u32 = 0;
+
+/**
+ * Decodes a block into SCRATCH_HEAD; `kind` = HEAD_*. Returns DECODED_*. `bytesBefore` counts against HEAD_BYTES_MAX: a
+ * response's informational heads share one budget with the final one.
+ */
+export function decodeHead(connection: u32, kind: u32, ptr: u32, length: u32, bytesBefore: u32): i32 {
   const head: u32 = SCRATCH_HEAD;
   startHead(head, kind);
   store<u8>(head, 20, HEAD_VERSION);
@@ -88,7 +93,7 @@ export function decodeHead(connection: u32, kind: u32, ptr: u32, length: u32): i
   setTextArea(load<u32>(head, HEAD_TEXT_END), textEnd);
   startBlock(connection + H_DECODER, ptr, length);
   startPseudo();
-  let bytes: u32 = 0;
+  let bytes = bytesBefore;
   let verdict: i32 = DECODED_OK;
   let unwanted: u32 = 0; // where text goes that nobody will look at, behind what the head points to
   while (true) {
@@ -102,10 +107,11 @@ export function decodeHead(connection: u32, kind: u32, ptr: u32, length: u32): i
       else verdict = takeField(head, kind);
       unwanted = textPtr;
     } else {
-      if (bytes > <u32>HEAD_BYTES_MAX * BOMB_FACTOR) return DECODED_BOMB;
+      if (bytes > <u32>HEAD_BYTES_MAX * HEAD_BOMB_FACTOR) return DECODED_BOMB;
       setTextArea(unwanted, textEnd);
     }
   }
+  decodedBytes = bytes;
   store<u32>(head, textPtr, HEAD_TEXT_END);
   if (verdict != DECODED_OK) return verdict;
   if (kind == HEAD_REQUEST) return finishRequest(head);
@@ -126,7 +132,7 @@ export function decodeNothing(connection: u32, ptr: u32, length: u32): i32 {
     if (got == HPACK_END) return DECODED_OK;
     if (got < 0) return broken(got);
     bytes += fieldNameLen + fieldValueLen + 32;
-    if (bytes > <u32>HEAD_BYTES_MAX * BOMB_FACTOR) return DECODED_BOMB;
+    if (bytes > <u32>HEAD_BYTES_MAX * HEAD_BOMB_FACTOR) return DECODED_BOMB;
     setTextArea(text, head + SCRATCH_HEAD_BYTES);
   }
 }

@@ -4,61 +4,67 @@
 // time fills again; those that honest peers use up by working are replenished by that work. A peer that is Pillion too
 // carries the traffic of many callers: each budget of it is sixteen times as wide.
 
-import { GLITCH_RESETS, ROLE_DOWNSTREAM } from "../../abi/engine-codes.ts";
+import { GLITCH_RESETS, H2_NO_ERROR, ROLE_DOWNSTREAM } from "../../abi/engine-codes.ts";
 import {
+  H2_ACKS_PER_SECOND,
   H2_ACKS_QUEUED_MAX,
   H2_EMPTY_FRAMES_MAX,
+  H2_ERROR_RESETS_BURST,
+  H2_ERROR_RESETS_PER_SECOND,
   H2_GLITCHES_BURST,
   H2_GLITCHES_PER_SECOND,
-  H2_PRIORITY_PER_STREAM,
   H2_REFUSED_STREAMS_MAX,
   H2_RESET_SAMPLE_STREAMS,
   H2_RESETS_BURST,
   H2_RESETS_PER_SECOND,
   H2_SMALL_DATA_BUDGET,
   H2_SMALL_DATA_OVERHEAD,
+  H2_VOID_FRAMES_PER_STREAM,
   H2_WINDOW_UPDATES_BASE,
+  H2_WINDOW_UPDATES_PER_DATA,
+  H2_WINDOW_UPDATES_PER_STREAM,
+  HEADS_LIVE_BYTES_MAX,
   OUTPUT_CONTROL_BYTES_MAX,
   OUTPUT_HIGH_BYTES,
+  PEER_BUDGET_FACTOR,
 } from "../../abi/limits.ts";
 import { now } from "../http/event.ts";
 import { glitch } from "../http/glitch.ts";
-import { C_OUT_BYTES, C_PEER_IS_PILLION, C_ROLE } from "../tables/connections.ts";
+import { C_HEAD_BYTES, C_OUT_BYTES, C_PEER_IS_PILLION, C_ROLE } from "../tables/connections.ts";
+import { goawayH2 } from "./shutdown.ts";
 import {
   H_ACK_BUCKET,
   H_DATA_SENT,
+  H_ERROR_BUCKET,
   H_GLITCH_BUCKET,
   H_LAST_ID,
-  H_PRIORITIES,
   H_REFUSED,
   H_RESET_BUCKET,
   H_SAMPLE_RESETS,
   H_SAMPLE_STREAMS,
   H_SMALL_BUDGET,
+  H_VOID_FRAMES,
   H_WINDOW_UPDATES,
   S_EMPTY_FRAMES,
   S_OUTSTANDING,
   S_OVERHEAD,
 } from "./state.ts";
 
-/** How much wider the budgets of a Pillion peer are. */
-const PEER_FACTOR: u32 = 16;
-/** Acknowledgements are taken to leave the queue at least this fast: a link may be slow without being dead. */
-const ACKS_PER_SECOND: u32 = 330;
-
 export function startGuard(connection: u32): void {
-  fillBucket(connection + H_RESET_BUCKET, H2_RESETS_BURST);
-  fillBucket(connection + H_GLITCH_BUCKET, H2_GLITCHES_BURST);
-  fillBucket(connection + H_ACK_BUCKET, H2_ACKS_QUEUED_MAX);
-  store<i32>(connection, H2_SMALL_DATA_BUDGET, H_SMALL_BUDGET);
+  fillBuckets(connection, 1);
 }
 
 /** The peer turned out to be Pillion: the wider column from here on. */
 export function widenGuard(connection: u32): void {
-  fillBucket(connection + H_RESET_BUCKET, H2_RESETS_BURST * PEER_FACTOR);
-  fillBucket(connection + H_GLITCH_BUCKET, H2_GLITCHES_BURST * PEER_FACTOR);
-  fillBucket(connection + H_ACK_BUCKET, H2_ACKS_QUEUED_MAX * PEER_FACTOR);
-  store<i32>(connection, H2_SMALL_DATA_BUDGET * i32(PEER_FACTOR), H_SMALL_BUDGET);
+  fillBuckets(connection, PEER_BUDGET_FACTOR);
+}
+
+function fillBuckets(connection: u32, factor: u32): void {
+  fillBucket(connection + H_RESET_BUCKET, H2_RESETS_BURST * factor);
+  fillBucket(connection + H_ERROR_BUCKET, H2_ERROR_RESETS_BURST * factor);
+  fillBucket(connection + H_GLITCH_BUCKET, H2_GLITCHES_BURST * factor);
+  fillBucket(connection + H_ACK_BUCKET, H2_ACKS_QUEUED_MAX * factor);
+  store<i32>(connection, H2_SMALL_DATA_BUDGET * i32(factor), H_SMALL_BUDGET);
 }
 
 /** A client opened a stream. */
@@ -74,25 +80,35 @@ export function countStream(connection: u32): void {
 }
 
 /**
- * A stream was reset: by the peer, or by us for what the peer did (CVE-2023-44487, CVE-2025-8671). Only servers are
- * guarded: a client's resets cost the upstream, a server's cost us nothing but the stream. False when the bucket is
- * empty and at least half of the sampled streams ended so before a response.
+ * The peer reset a stream (CVE-2023-44487). Only servers are guarded: a client's resets cost the upstream, a server's
+ * cost us nothing but the stream that we opened. False when the bucket is empty and at least half of the sampled
+ * streams ended so before a response.
  */
 export function spendReset(connection: u32, isPremature: bool): bool {
-  if (load<u8>(connection, C_ROLE) != ROLE_DOWNSTREAM) return spendGlitch(connection, GLITCH_RESETS);
+  if (load<u8>(connection, C_ROLE) != ROLE_DOWNSTREAM) return true;
   let resets = u32(load<u16>(connection, H_SAMPLE_RESETS));
   if (isPremature) {
     resets += 1;
     store<u16>(connection, u16(min<u32>(resets, 0xffff)), H_SAMPLE_RESETS);
   }
   if (spend(connection, H_RESET_BUCKET, H2_RESETS_BURST, H2_RESETS_PER_SECOND)) return true;
+  glitch(connection, GLITCH_RESETS);
   return resets * 2 < u32(load<u16>(connection, H_SAMPLE_STREAMS));
 }
 
-/** Any other anomaly that left the connection alive. */
+/** We reset a stream for what the peer did on it (CVE-2025-8671), whatever was sent before. */
+export function spendErrorReset(connection: u32): bool {
+  if (load<u8>(connection, C_ROLE) != ROLE_DOWNSTREAM) return true;
+  return spend(connection, H_ERROR_BUCKET, H2_ERROR_RESETS_BURST, H2_ERROR_RESETS_PER_SECOND);
+}
+
+/** Any other anomaly that left the connection alive. Long before it is too much the peer is asked to go. */
 export function spendGlitch(connection: u32, kind: u32): bool {
   glitch(connection, kind);
-  return spend(connection, H_GLITCH_BUCKET, H2_GLITCHES_BURST, H2_GLITCHES_PER_SECOND);
+  if (!spend(connection, H_GLITCH_BUCKET, H2_GLITCHES_BURST, H2_GLITCHES_PER_SECOND)) return false;
+  const left = load<u32>(connection, H_GLITCH_BUCKET);
+  if (left < widened(connection, H2_GLITCHES_BURST) / 4) goawayH2(connection, H2_NO_ERROR, false);
+  return true;
 }
 
 /** An acknowledgement is about to be queued (CVE-2019-9512, -9515). */
@@ -102,7 +118,7 @@ export function spendAck(connection: u32): bool {
   // Each acknowledgement takes nine bytes or more, so an output this short proves how few can wait in it.
   const tokens = widened(connection, H2_ACKS_QUEUED_MAX) - min(waiting / 9, widened(connection, H2_ACKS_QUEUED_MAX));
   if (load<u32>(connection, H_ACK_BUCKET) < tokens) store<u32>(connection, tokens, H_ACK_BUCKET);
-  return spend(connection, H_ACK_BUCKET, H2_ACKS_QUEUED_MAX, ACKS_PER_SECOND);
+  return spend(connection, H_ACK_BUCKET, H2_ACKS_QUEUED_MAX, H2_ACKS_PER_SECOND);
 }
 
 /** Whether the peer makes us queue control frames and does not read them (nghttp2 5694e391). */
@@ -136,19 +152,19 @@ export function repaySmallData(connection: u32, stream: u32, bytes: u32): void {
   store<i32>(connection, load<i32>(connection, H_SMALL_BUDGET) + i32(share), H_SMALL_BUDGET);
 }
 
-/** PRIORITY means nothing any more (RFC 9113 §5.3.2) and may still be sent. */
-export function spendPriority(connection: u32): bool {
-  const count = countUp(connection, H_PRIORITIES);
-  return (
-    u64(count) <= u64(H2_PRIORITY_PER_STREAM) * (1 + (load<u32>(connection, H_LAST_ID) >> 1)) * factorOf(connection)
-  );
+/** A frame that means nothing and may still be sent: PRIORITY (RFC 9113 §5.3.2), RST_STREAM of what is over. */
+export function spendVoidFrame(connection: u32): bool {
+  const count = countUp(connection, H_VOID_FRAMES);
+  const streams = u64((load<u32>(connection, H_LAST_ID) + 1) >> 1);
+  return u64(count) <= u64(H2_VOID_FRAMES_PER_STREAM) * (1 + streams) * factorOf(connection);
 }
 
 /** WINDOW_UPDATE: earned by streams and by DATA that we sent. */
 export function spendWindowUpdate(connection: u32): bool {
   const count = countUp(connection, H_WINDOW_UPDATES);
   const streams = u64((load<u32>(connection, H_LAST_ID) + 1) >> 1);
-  const earned = 2 * (streams + 10 * u64(load<u32>(connection, H_DATA_SENT)));
+  const data = u64(load<u32>(connection, H_DATA_SENT));
+  const earned = H2_WINDOW_UPDATES_PER_STREAM * streams + H2_WINDOW_UPDATES_PER_DATA * data;
   return u64(count) <= (u64(H2_WINDOW_UPDATES_BASE) + earned) * factorOf(connection);
 }
 
@@ -157,6 +173,11 @@ export function spendRefusal(connection: u32): bool {
   const count = u32(load<u16>(connection, H_REFUSED)) + 1;
   store<u16>(connection, u16(count), H_REFUSED);
   return count <= widened(connection, H2_REFUSED_STREAMS_MAX);
+}
+
+/** Whether a client keeps so many heads here that there is no room for another (CVE-2026-47774). */
+export function hoardsHeads(connection: u32): bool {
+  return load<u32>(connection, C_HEAD_BYTES) > widened(connection, HEADS_LIVE_BYTES_MAX);
 }
 
 /** A stream was accepted. */
@@ -178,7 +199,7 @@ function widened(connection: u32, value: u32): u32 {
 }
 
 function factorOf(connection: u32): u32 {
-  return load<u8>(connection, C_PEER_IS_PILLION) != 0 ? PEER_FACTOR : 1;
+  return load<u8>(connection, C_PEER_IS_PILLION) != 0 ? PEER_BUDGET_FACTOR : 1;
 }
 
 // A bucket: u32 tokens, u32 time of the last look in milliseconds (differences survive its wrap after 49 days).

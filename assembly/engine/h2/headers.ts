@@ -63,9 +63,10 @@ import {
   STREAM_SENT_END,
   setStreamFlag,
 } from "../tables/streams.ts";
-import { decodeHead, decodeNothing } from "./fields.ts";
+import { decodedBytes, decodeHead, decodeNothing } from "./fields.ts";
 import { sendReset } from "./frame.ts";
-import { countStream, forgiveRefusal, spendRefusal } from "./guard.ts";
+import { countStream, forgiveRefusal, hoardsHeads, spendGlitch, spendRefusal } from "./guard.ts";
+import { noteElement } from "./patience.ts";
 import { failConnection, goawayH2, stopConnection } from "./shutdown.ts";
 import {
   CLOSED_BY_PEER,
@@ -88,6 +89,7 @@ import {
   H_STREAMS_MAX,
   H2_FINAL_SENT,
   hasH2,
+  S_HEAD_BYTES,
   S_INFORMATIONAL,
   STREAM_REFUSED,
   U31_MAX,
@@ -128,6 +130,7 @@ export function receiveHeaders(connection: u32, flags: u32, id: u32, ptr: u32, l
     end -= padding;
   }
   if ((flags & FLAG_END_HEADERS) != 0) return receiveBlock(connection, id, blockFlags, at, end - at);
+  noteElement(connection);
   store<u32>(connection, id, H_BLOCK_ID);
   store<u8>(connection, u8(blockFlags), H_BLOCK_FLAGS);
   store<u8>(connection, 0, H_BLOCK_FRAMES);
@@ -212,10 +215,10 @@ function receiveRequest(connection: u32, id: u32, flags: u32, ptr: u32, length: 
     // The client has read, or will read, that this one was not processed (RFC 9113 §6.8).
     return ignoreBlock(connection, ptr, length);
   }
-  if (load<u32>(connection, C_STREAM_COUNT) >= load<u32>(connection, H_STREAMS_MAX)) {
+  if (load<u32>(connection, C_STREAM_COUNT) >= load<u32>(connection, H_STREAMS_MAX) || hoardsHeads(connection)) {
     return refuseRequest(connection, id, ptr, length);
   }
-  const verdict = decodeHead(connection, HEAD_REQUEST, ptr, length);
+  const verdict = decodeHead(connection, HEAD_REQUEST, ptr, length, 0);
   if (verdict >= DECODED_BROKEN) return failBlock(connection, verdict);
   const isEnd = (flags & FLAG_END_STREAM) != 0;
   const expected = load<i64>(SCRATCH_HEAD, HEAD_CONTENT_LENGTH);
@@ -251,7 +254,7 @@ function receiveRequest(connection: u32, id: u32, flags: u32, ptr: u32, length: 
   return EVENT_HEAD;
 }
 
-/** A request above the limit that we advertised (RFC 9113 §5.1.2): surely not processed. */
+/** A request above the limit that we advertised, or without room for its head: not processed (RFC 9113 §5.1.2). */
 function refuseRequest(connection: u32, id: u32, ptr: u32, length: u32): i32 {
   glitch(connection, GLITCH_REFUSED_STREAMS);
   const event = ignoreBlock(connection, ptr, length);
@@ -263,13 +266,14 @@ function refuseRequest(connection: u32, id: u32, ptr: u32, length: u32): i32 {
 
 /** A response head, informational or final (client). */
 function receiveResponse(connection: u32, stream: u32, state: u32, flags: u32, ptr: u32, length: u32): i32 {
-  const verdict = decodeHead(connection, HEAD_RESPONSE, ptr, length);
+  const verdict = decodeHead(connection, HEAD_RESPONSE, ptr, length, load<u32>(stream, S_HEAD_BYTES));
   if (verdict != DECODED_OK) return failHead(connection, stream, verdict);
   const isEnd = (flags & FLAG_END_STREAM) != 0;
   const status = u32(load<u16>(SCRATCH_HEAD, HEAD_STATUS));
   if (status < 200) {
     const count = u32(load<u8>(stream, S_INFORMATIONAL)) + 1;
     store<u8>(stream, u8(count), S_INFORMATIONAL);
+    store<u32>(stream, decodedBytes, S_HEAD_BYTES);
     // 1xx never ends a stream (RFC 9113 §8.1); 101 has no meaning here (§8.6).
     if (isEnd || status == 101 || count > <u32>INFORMATIONAL_MAX) {
       return failStream(connection, stream, H2_PROTOCOL_ERROR, GLITCH_BAD_MESSAGE);
@@ -294,7 +298,7 @@ function receiveResponse(connection: u32, stream: u32, state: u32, flags: u32, p
 
 /** A second block is trailers and must be the end (RFC 9113 §8.1). */
 function receiveTrailers(connection: u32, stream: u32, flags: u32, ptr: u32, length: u32): i32 {
-  const verdict = decodeHead(connection, HEAD_TRAILERS, ptr, length);
+  const verdict = decodeHead(connection, HEAD_TRAILERS, ptr, length, 0);
   if (verdict != DECODED_OK) return failHead(connection, stream, verdict);
   if ((flags & FLAG_END_STREAM) == 0 || load<i64>(stream, S_EXPECTED) > 0) {
     return failStream(connection, stream, H2_PROTOCOL_ERROR, GLITCH_BAD_MESSAGE);
@@ -324,8 +328,11 @@ function receiveLateBlock(connection: u32, id: u32, ptr: u32, length: u32): i32 
     return failConnection(connection, H2_PROTOCOL_ERROR, GLITCH_STREAM_STATE);
   }
   const event = ignoreBlock(connection, ptr, length);
-  if (event != EVENT_NONE || kind != CLOSED_BY_PEER) return event;
-  return failUnknown(connection, id, H2_STREAM_CLOSED, GLITCH_STREAM_STATE);
+  if (event != EVENT_NONE) return event;
+  if (kind == CLOSED_BY_PEER) return failUnknown(connection, id, H2_STREAM_CLOSED, GLITCH_STREAM_STATE);
+  // Trailers may cross our reset; a budget of them.
+  if (spendGlitch(connection, GLITCH_STREAM_STATE)) return EVENT_NONE;
+  return failConnection(connection, H2_ENHANCE_YOUR_CALM, GLITCH_STREAM_STATE);
 }
 
 function ignoreBlock(connection: u32, ptr: u32, length: u32): i32 {

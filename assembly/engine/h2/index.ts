@@ -24,10 +24,13 @@
 //   takesReportsH2(connection): bool         the peer is Pillion too: it takes load reports
 //   reportedAtH2(connection): u64            when the last one was sent, µs
 //   sendReportH2(connection, inflight, latencyUs, flags, nowUs)   EVENT_REPORT at the peer
+//   patienceH2(connection): i64              µs after which checkPatienceH2 has something to do; -1 = never
+//   checkPatienceH2(connection): i32         EVENT_FATAL when the peer is late with what it owes, else EVENT_NONE
 //
 // After a send on a stream that is STREAM_RESET or whose side is over nothing happens: the caller learns it by events.
 
 import { isOpenH2, pingH2, startH2, startTurnH2, stopH2 } from "./connection.ts";
+import { checkPatienceH2, patienceH2 } from "./patience.ts";
 import { receiveH2 } from "./receive.ts";
 import { reportedAtH2, sendReportH2, takesReportsH2 } from "./report.ts";
 import { sendDataH2, sendEndH2, sendHeadH2, sendInformationalH2, sendTrailersH2 } from "./send.ts";
@@ -37,6 +40,7 @@ import { creditH2, sendableH2 } from "./window.ts";
 
 export {
   canOpenH2,
+  checkPatienceH2,
   creditH2,
   endH2,
   goawayH2,
@@ -45,6 +49,7 @@ export {
   isOpenH2,
   maxStreamsH2,
   openH2,
+  patienceH2,
   pingH2,
   receiveH2,
   releaseStreamH2,

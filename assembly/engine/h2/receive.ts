@@ -15,6 +15,7 @@ import {
   GLITCH_PRIORITY,
   GLITCH_PUSH,
   GLITCH_STREAM_STATE,
+  GLITCH_UNKNOWN_FRAMES,
   H2_ENHANCE_YOUR_CALM,
   H2_FRAME_SIZE_ERROR,
   H2_INTERNAL_ERROR,
@@ -28,8 +29,9 @@ import { C_PARTIAL, C_PARTIAL_BYTES } from "../tables/connections.ts";
 import { findStream, hasStreamFlag, STREAM_RESET } from "../tables/streams.ts";
 import { PREFACE, PREFACE_BYTES, receivePing } from "./connection.ts";
 import { continueData, skip, startData } from "./data.ts";
-import { spendPriority } from "./guard.ts";
+import { spendGlitch, spendVoidFrame } from "./guard.ts";
 import { checkContinuation, receiveContinuation, receiveHeaders, releaseBlock } from "./headers.ts";
+import { noteElement } from "./patience.ts";
 import { isReport, receiveReport } from "./report.ts";
 import { receiveSettings } from "./settings.ts";
 import { failConnection, receiveGoaway, stopConnection, sweepStreams } from "./shutdown.ts";
@@ -42,6 +44,7 @@ import {
   FRAME_HEADERS,
   FRAME_PING,
   FRAME_PRIORITY,
+  FRAME_PRIORITY_UPDATE,
   FRAME_REPORT,
   FRAME_RST_STREAM,
   FRAME_SETTINGS,
@@ -133,11 +136,9 @@ function receiveFrame(connection: u32): i32 {
     return startData(connection, length, flags, id);
   }
   if (type > FRAME_CONTINUATION && !isReport(connection, type, id, length)) {
-    // Unknown types are passed over (RFC 9113 §5.5).
     store<u32>(connection, 0, C_PARTIAL_BYTES);
     setInputPtr(payload);
-    skip(connection, length);
-    return EVENT_NONE;
+    return receiveUnknown(connection, type, length);
   }
   if (header == start && inputEnd - payload >= length) {
     setInputPtr(payload + length);
@@ -194,10 +195,20 @@ function receiveWhole(connection: u32, type: u32, flags: u32, id: u32, ptr: u32,
   }
 }
 
+/** Unknown types are passed over (RFC 9113 §5.5), and PRIORITY_UPDATE with them (RFC 9218 §7.1); none is free. */
+function receiveUnknown(connection: u32, type: u32, length: u32): i32 {
+  const isPriority = type == FRAME_PRIORITY_UPDATE;
+  if (isPriority ? spendVoidFrame(connection) : spendGlitch(connection, GLITCH_UNKNOWN_FRAMES)) {
+    skip(connection, length);
+    return EVENT_NONE;
+  }
+  return failConnection(connection, H2_ENHANCE_YOUR_CALM, isPriority ? GLITCH_PRIORITY : GLITCH_UNKNOWN_FRAMES);
+}
+
 /** PRIORITY means nothing any more (RFC 9113 §5.3.2), but it still has a form (§6.3). */
 function receivePriority(connection: u32, id: u32, ptr: u32, length: u32): i32 {
   if (id == 0) return failConnection(connection, H2_PROTOCOL_ERROR, GLITCH_STREAM_STATE);
-  if (!spendPriority(connection)) return failConnection(connection, H2_ENHANCE_YOUR_CALM, GLITCH_PRIORITY);
+  if (!spendVoidFrame(connection)) return failConnection(connection, H2_ENHANCE_YOUR_CALM, GLITCH_PRIORITY);
   // RFC 7540 §5.3.1: a stream cannot depend on itself. Only attackers and tests do that.
   const isSound = length == 5 && (readU32(ptr) & U31_MAX) != id;
   if (isSound) return EVENT_NONE;
@@ -242,6 +253,7 @@ function gather(connection: u32, held: u32, part: u32): bool {
     block = larger;
     store<u32>(connection, block, C_PARTIAL);
   }
+  if (held == 0) noteElement(connection);
   memory.copy(block + held, inputPtr, part);
   store<u32>(connection, held + part, C_PARTIAL_BYTES);
   setInputPtr(inputPtr + part);

@@ -23,11 +23,12 @@ import {
 import { H2_PEER_STREAMS_MAX, H2_SETTINGS_ENTRIES_MAX, HEAD_BYTES_MAX } from "../../abi/limits.ts";
 import { readU16, readU32 } from "../../core/bytes.ts";
 import { setEncoderLimit, setHuffman } from "../hpack/encoder.ts";
-import { setStreamEvent } from "../http/event.ts";
+import { now, setStreamEvent } from "../http/event.ts";
 import { C_PEER_IS_PILLION, C_ROLE } from "../tables/connections.ts";
 import { advanceOutput, reserveOutput } from "../tables/output.ts";
 import { sendSettingsAck, writeFrameHeader, writeSetting } from "./frame.ts";
 import { spendAck, widenGuard } from "./guard.ts";
+import { noteSettings } from "./patience.ts";
 import { failConnection } from "./shutdown.ts";
 import {
   FLAG_ACK,
@@ -38,6 +39,7 @@ import {
   H_ENCODER,
   H_PEER_FRAME_BYTES,
   H_PEER_STREAMS_MAX,
+  H_SETTINGS_AT,
   H_SETTINGS_SENT,
   H_STREAM_WINDOW,
   H_STREAMS_MAX,
@@ -117,6 +119,7 @@ function receiveAck(connection: u32, length: u32): i32 {
   const sent = u32(load<u8>(connection, H_SETTINGS_SENT));
   if (sent == 0) return failConnection(connection, H2_PROTOCOL_ERROR, GLITCH_SETTINGS);
   store<u8>(connection, u8(sent - 1), H_SETTINGS_SENT);
+  store<u32>(connection, u32(now / 1000), H_SETTINGS_AT); // for the one behind it, if there is one
   return EVENT_NONE;
 }
 
@@ -170,5 +173,5 @@ function welcomePeer(connection: u32): void {
 function finishSettings(connection: u32, ptr: u32, end: u32): void {
   writeFrameHeader(ptr, end - ptr - FRAME_HEADER_BYTES, FRAME_SETTINGS, 0, 0);
   advanceOutput(connection, end - ptr);
-  store<u8>(connection, load<u8>(connection, H_SETTINGS_SENT) + 1, H_SETTINGS_SENT);
+  noteSettings(connection);
 }

@@ -11,8 +11,10 @@ import {
   EVENT_NONE,
   EVENT_RESET,
   GLITCH_FRAME_SIZE,
+  GLITCH_GOAWAY,
   GLITCH_STREAM_STATE,
   H2_CANCEL,
+  H2_ENHANCE_YOUR_CALM,
   H2_FRAME_SIZE_ERROR,
   H2_NO_ERROR,
   H2_PROTOCOL_ERROR,
@@ -27,6 +29,7 @@ import { glitch } from "../http/glitch.ts";
 import { C_ROLE, C_STREAMS, CONNECTION_DRAINING, setFlag } from "../tables/connections.ts";
 import { hasStreamFlag, S_ID, S_NEXT, STREAM_RECEIVED_END, STREAM_RESET, setStreamFlag } from "../tables/streams.ts";
 import { sendGoaway } from "./frame.ts";
+import { spendGlitch } from "./guard.ts";
 import {
   clearH2,
   H_LAST_ID,
@@ -84,6 +87,10 @@ export function isFinalH2(connection: u32): bool {
 export function receiveGoaway(connection: u32, id: u32, ptr: u32, length: u32): i32 {
   if (id != 0) return failConnection(connection, H2_PROTOCOL_ERROR, GLITCH_STREAM_STATE);
   if (length < 8) return failConnection(connection, H2_FRAME_SIZE_ERROR, GLITCH_FRAME_SIZE);
+  // Two are honest (§6.8); more and more of them say nothing new.
+  if (hasH2(connection, H2_GOAWAY_RECEIVED) && !spendGlitch(connection, GLITCH_GOAWAY)) {
+    return failConnection(connection, H2_ENHANCE_YOUR_CALM, GLITCH_GOAWAY);
+  }
   // "MUST NOT increase" (RFC 9113 §6.8): a larger one is not believed.
   const last = min(readU32(ptr) & U31_MAX, load<u32>(connection, H_PEER_LAST));
   store<u32>(connection, last, H_PEER_LAST);

@@ -45,7 +45,7 @@ export const H_ACK_BUCKET: u32 = C_CODEC + 200;
 export const H_SAMPLE_STREAMS: u32 = C_CODEC + 208; // u16 streams of the sample
 export const H_SAMPLE_RESETS: u32 = C_CODEC + 210; // u16 of them, reset before a response
 export const H_SMALL_BUDGET: u32 = C_CODEC + 212; // i32
-export const H_PRIORITIES: u32 = C_CODEC + 216; // u32 frames seen
+export const H_VOID_FRAMES: u32 = C_CODEC + 216; // u32 frames seen that mean nothing
 export const H_WINDOW_UPDATES: u32 = C_CODEC + 220; // u32 frames seen
 export const H_DATA_SENT: u32 = C_CODEC + 224; // u32 frames
 export const H_REFUSED: u32 = C_CODEC + 228; // u16 streams
@@ -54,8 +54,11 @@ export const H_SETTINGS_SENT: u32 = C_CODEC + 232; // u8 not yet acknowledged
 export const H_CLOSED_AT: u32 = C_CODEC + 233; // u8 next place in H_CLOSED
 export const H_PING: u32 = C_CODEC + 236; // u32 number of our last PING
 export const H_REPORTED_AT: u32 = C_CODEC + 240; // u64 µs when a load report was written last
+export const H_SETTINGS_AT: u32 = C_CODEC + 248; // u32 ms when the oldest of them was queued
+export const H_ELEMENT_AT: u32 = C_CODEC + 252; // u32 ms when the cut frame or field block under way began
 export const H_CLOSED: u32 = C_CODEC + 256; // 16 × u32: id >> 1 << 2 | CLOSED_*
 export const CLOSED_COUNT: u32 = 16;
+export const H_ERROR_BUCKET: u32 = C_CODEC + 368; // tokens, time (guard.ts)
 
 // H_FLAGS
 export const H2_SETTINGS_SEEN: u32 = 1; // the peer's first SETTINGS
@@ -84,6 +87,7 @@ export const S_OUTSTANDING: u32 = S_CODEC; // u32 bytes given to the proxy and n
 export const S_OVERHEAD: u32 = S_CODEC + 4; // u32 small-frame overhead charged for them
 export const S_EMPTY_FRAMES: u32 = S_CODEC + 8; // u8
 export const S_INFORMATIONAL: u32 = S_CODEC + 9; // u8 1xx heads received
+export const S_HEAD_BYTES: u32 = S_CODEC + 12; // u32 decoded size of their fields
 
 // S_FLAGS, the codec's own.
 export const STREAM_RESET_BY_PEER: u32 = 1 << 16;
@@ -101,6 +105,7 @@ export const FRAME_PING: u32 = 6;
 export const FRAME_GOAWAY: u32 = 7;
 export const FRAME_WINDOW_UPDATE: u32 = 8;
 export const FRAME_CONTINUATION: u32 = 9;
+export const FRAME_PRIORITY_UPDATE: u32 = 16; // RFC 9218 §7.1
 
 /** Private: a load report, on stream 0, between two Pillions (DESIGN §2). */
 export const FRAME_REPORT: u32 = 0xf1;

@@ -10,7 +10,6 @@
 import {
   EVENT_NONE,
   EVENT_RESET,
-  GLITCH_BAD_MESSAGE,
   GLITCH_FRAME_SIZE,
   GLITCH_OUTPUT,
   GLITCH_RESETS,
@@ -27,7 +26,7 @@ import {
   ROLE_DOWNSTREAM,
   ROLE_UPSTREAM,
 } from "../../abi/engine-codes.ts";
-import { H2_LAST_STREAM_ID, H2_PEER_STREAMS_MAX } from "../../abi/limits.ts";
+import { H2_LAST_STREAM_ID, H2_PEER_STREAMS_MAX, H2_SMALL_DATA_OVERHEAD } from "../../abi/limits.ts";
 import { readU32 } from "../../core/bytes.ts";
 import { setStreamEvent } from "../http/event.ts";
 import { glitch } from "../http/glitch.ts";
@@ -48,7 +47,7 @@ import {
   setStreamFlag,
 } from "../tables/streams.ts";
 import { sendReset } from "./frame.ts";
-import { isFlooded, spendReset } from "./guard.ts";
+import { isFlooded, spendErrorReset, spendGlitch, spendReset, spendVoidFrame } from "./guard.ts";
 import { failConnection } from "./shutdown.ts";
 import {
   CLOSED_BY_PEER,
@@ -132,10 +131,9 @@ export function releaseStreamH2(stream: u32): void {
 /** A stream error of the peer's making: RST_STREAM, and EVENT_RESET for the proxy. */
 export function failStream(connection: u32, stream: u32, code: u32, kind: u32): i32 {
   glitch(connection, kind);
-  const isPremature = !hasStreamFlag(stream, STREAM_SENT_HEAD);
   setStreamFlag(stream, STREAM_RESET);
   sendReset(connection, load<u32>(stream, S_ID), code);
-  if (!spendReset(connection, isPremature)) return failConnection(connection, H2_ENHANCE_YOUR_CALM, GLITCH_RESETS);
+  if (!spendErrorReset(connection)) return failConnection(connection, H2_ENHANCE_YOUR_CALM, GLITCH_RESETS);
   if (isFlooded(connection)) return failConnection(connection, H2_ENHANCE_YOUR_CALM, GLITCH_OUTPUT);
   setStreamEvent(stream, code, 0);
   return EVENT_RESET;
@@ -146,8 +144,7 @@ export function failUnknown(connection: u32, id: u32, code: u32, kind: u32): i32
   glitch(connection, kind);
   sendReset(connection, id, code);
   forgetClosed(connection, id);
-  if (!spendReset(connection, kind == GLITCH_BAD_MESSAGE))
-    return failConnection(connection, H2_ENHANCE_YOUR_CALM, GLITCH_RESETS);
+  if (!spendErrorReset(connection)) return failConnection(connection, H2_ENHANCE_YOUR_CALM, GLITCH_RESETS);
   if (isFlooded(connection)) return failConnection(connection, H2_ENHANCE_YOUR_CALM, GLITCH_OUTPUT);
   return EVENT_NONE;
 }
@@ -157,10 +154,12 @@ export function receiveReset(connection: u32, id: u32, ptr: u32, length: u32): i
   if (length != 4) return failConnection(connection, H2_FRAME_SIZE_ERROR, GLITCH_FRAME_SIZE);
   if (isIdle(connection, id)) return failConnection(connection, H2_PROTOCOL_ERROR, GLITCH_STREAM_STATE);
   const stream = findStream(connection, id);
-  if (stream == 0 || hasStreamFlag(stream, STREAM_RESET)) return EVENT_NONE;
-  const flags = load<u32>(stream, S_FLAGS);
-  // Both sides have ended: nothing is left to be reset.
-  if ((flags & ENDED) == ENDED) return EVENT_NONE;
+  const flags = stream == 0 ? STREAM_RESET : load<u32>(stream, S_FLAGS);
+  // Both sides have ended, or one has reset it: nothing is left to be reset, and honest peers say so once a stream.
+  if ((flags & STREAM_RESET) != 0 || (flags & ENDED) == ENDED) {
+    if (spendVoidFrame(connection)) return EVENT_NONE;
+    return failConnection(connection, H2_ENHANCE_YOUR_CALM, GLITCH_RESETS);
+  }
   setStreamFlag(stream, STREAM_RESET | STREAM_RESET_BY_PEER);
   if (!spendReset(connection, (flags & STREAM_SENT_HEAD) == 0)) {
     return failConnection(connection, H2_ENHANCE_YOUR_CALM, GLITCH_RESETS);
@@ -182,10 +181,14 @@ export function closedKind(connection: u32, id: u32): u32 {
   return place == 0 ? CLOSED_SILENTLY : load<u32>(place) & 3;
 }
 
-/** A frame that may not come any more, on a stream without a record: RFC 9113 §5.1, "closed". */
-export function receiveOnClosed(connection: u32, id: u32): i32 {
+/** DATA of `length` bytes that may not come any more, on a stream without a record: RFC 9113 §5.1, "closed". */
+export function receiveOnClosed(connection: u32, id: u32, length: u32): i32 {
   const kind = closedKind(connection, id);
-  if (kind == CLOSED_SILENTLY) return EVENT_NONE;
+  if (kind == CLOSED_SILENTLY) {
+    // What crosses our reset is honest, and large frames pay with their bytes: small ones have a budget.
+    if (length >= <u32>H2_SMALL_DATA_OVERHEAD || spendGlitch(connection, GLITCH_STREAM_STATE)) return EVENT_NONE;
+    return failConnection(connection, H2_ENHANCE_YOUR_CALM, GLITCH_STREAM_STATE);
+  }
   if (kind == CLOSED_ENDED) return failConnection(connection, H2_STREAM_CLOSED, GLITCH_STREAM_STATE);
   return failUnknown(connection, id, H2_STREAM_CLOSED, GLITCH_STREAM_STATE);
 }

@@ -20,7 +20,12 @@ import {
   H2_PROTOCOL_ERROR,
   NONE,
 } from "../../abi/engine-codes.ts";
-import { H2_CONNECTION_WINDOW_BYTES, OUTPUT_HIGH_BYTES } from "../../abi/limits.ts";
+import {
+  H2_CONNECTION_WINDOW_BYTES,
+  OUTPUT_HIGH_BYTES,
+  POOL_PRESSURE_FULL,
+  POOL_PRESSURE_HIGH,
+} from "../../abi/limits.ts";
 import { readU32 } from "../../core/bytes.ts";
 import { poolPressure } from "../../core/pool.ts";
 import { setStreamEvent } from "../http/event.ts";
@@ -56,13 +61,9 @@ import {
 } from "./state.ts";
 import { failStream, isIdle } from "./streams.ts";
 
-// poolPressure() is in 1/256.
-const PRESSURE_HIGH: u32 = 205; // 80 %
-const PRESSURE_FULL: u32 = 243; // 95 %
-
 /** Our INITIAL_WINDOW_SIZE for a connection that starts now. */
 export function isPoolTight(): bool {
-  return poolPressure() >= PRESSURE_HIGH;
+  return poolPressure() >= <u32>POOL_PRESSURE_HIGH;
 }
 
 /** DATA bytes that may be sent on a stream now. */
@@ -90,12 +91,12 @@ export function oweStream(connection: u32, stream: u32, bytes: u32): void {
   const owed = load<u32>(stream, S_OWED) + bytes;
   store<u32>(stream, owed, S_OWED);
   const full = load<u32>(connection, H_STREAM_WINDOW);
-  if (owed < full >> 1 && (owed < WINDOW_DEFAULT >> 1 || poolPressure() < PRESSURE_HIGH)) return;
+  if (owed < full >> 1 && (owed < WINDOW_DEFAULT >> 1 || poolPressure() < <u32>POOL_PRESSURE_HIGH)) return;
   if ((load<u32>(stream, S_FLAGS) & (STREAM_RECEIVED_END | STREAM_RESET)) != 0) return;
   if (hasH2(connection, H2_DEAD)) return;
   const window = load<i32>(stream, S_RECEIVE_WINDOW);
   let grant = owed;
-  if (poolPressure() >= PRESSURE_HIGH) {
+  if (poolPressure() >= <u32>POOL_PRESSURE_HIGH) {
     if (window >= i32(WINDOW_DEFAULT >> 1)) return;
     grant = min(owed, WINDOW_DEFAULT - u32(max<i32>(window, 0)));
   }
@@ -109,7 +110,7 @@ export function creditConnection(connection: u32, bytes: u32): void {
   const owed = load<u32>(connection, H_OWED) + bytes;
   store<u32>(connection, owed, H_OWED);
   if (owed < <u32>H2_CONNECTION_WINDOW_BYTES >> 1) return;
-  if (poolPressure() >= PRESSURE_FULL || hasH2(connection, H2_DEAD)) return;
+  if (poolPressure() >= <u32>POOL_PRESSURE_FULL || hasH2(connection, H2_DEAD)) return;
   store<u32>(connection, 0, H_OWED);
   store<i32>(connection, load<i32>(connection, H_RECEIVE_WINDOW) + i32(owed), H_RECEIVE_WINDOW);
   sendWindowUpdate(connection, 0, owed);

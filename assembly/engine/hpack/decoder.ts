@@ -21,6 +21,7 @@ import {
   HPACK_STATIC_ENTRIES,
   HPACK_TRUNCATED,
 } from "../../abi/hpack-codes.ts";
+import { HPACK_SIZE_UPDATES_MAX } from "../../abi/limits.ts";
 import { copyBytes } from "../../core/bytes.ts";
 import { release } from "../../core/pool.ts";
 import { FIELD_NEVER_INDEXED } from "../http/head.ts";
@@ -46,8 +47,6 @@ import { decodeHuffman, HUFFMAN_COUNT, HUFFMAN_KEEP } from "./huffman.ts";
 import { decodeInteger, integer, integerError } from "./integer.ts";
 import { staticNameId, staticValueLen, staticValuePtr } from "./static-table.ts";
 
-/** Size updates at the start of one block: the smallest size meanwhile, and the final one (§4.2). */
-const SIZE_UPDATES_MAX: u32 = 2;
 /**
  * Replaced blocks kept at once. Each is replaced after 2 KiB or more of inserted text, and a head of HEAD_BYTES_MAX
  * holds 60 KiB; beyond, the head is over its limit and its fields are declared lost.
@@ -131,7 +130,7 @@ export function nextField(): i32 {
 
 /** §6.3. */
 function readSizeUpdate(): i32 {
-  if (!isAtStart || sizeUpdates == SIZE_UPDATES_MAX) return HPACK_BAD_SIZE_UPDATE;
+  if (!isAtStart || sizeUpdates == HPACK_SIZE_UPDATES_MAX) return HPACK_BAD_SIZE_UPDATE;
   sizeUpdates += 1;
   cursor = decodeInteger(cursor, blockEnd, 31);
   if (cursor == 0) return fail(integerError);

@@ -4,9 +4,7 @@
 // zero-padded ones included, are refused instead of carried on.
 
 import { HPACK_BAD_INTEGER, HPACK_TRUNCATED } from "../../abi/hpack-codes.ts";
-
-/** Octets behind the prefix. */
-const CONTINUATIONS_MAX: u32 = 4;
+import { HPACK_INTEGER_OCTETS_MAX } from "../../abi/limits.ts";
 
 /** What decodeInteger read. */
 export let integer: u32 = 0;
@@ -22,7 +20,7 @@ export function decodeInteger(ptr: u32, end: u32, mask: u32): u32 {
     let shift: u32 = 0;
     let octet: u32;
     do {
-      if (shift == 7 * CONTINUATIONS_MAX) return failInteger(HPACK_BAD_INTEGER);
+      if (shift == 7 * HPACK_INTEGER_OCTETS_MAX) return failInteger(HPACK_BAD_INTEGER);
       if (at >= end) return failInteger(HPACK_TRUNCATED);
       octet = load<u8>(at);
       at += 1;

@@ -86,7 +86,8 @@ import { addKnown } from "./forwarded.ts";
 import { dropHeld } from "./hold.ts";
 import { connectionOfStream, isH2, reset, sendHead } from "./leg.ts";
 import { leaveInstance } from "./occupancy.ts";
-import { dropKept, markPipeClosed, pipeData } from "./pipe.ts";
+import { dropKept, markPipeClosed, pipeData, pipeWaiting } from "./pipe.ts";
+import { noteStall } from "./stall.ts";
 import { appendBytes, appendNumber, appendText, beginText, textBytes } from "./text.ts";
 import { isWebSocket } from "./upgrade.ts";
 
@@ -167,7 +168,10 @@ function answerJson(exchange: u32, down: u32, reason: u32): void {
 /** The body of an answer of our own. Where the pool has no room for it the stream is broken off. */
 export function sendAnswerBody(exchange: u32, down: u32, body: u32, bodyBytes: u32): void {
   store<u64>(exchange, load<u64>(exchange, X_SENT) + bodyBytes, X_SENT);
-  if (pipeData(exchange + X_RESPONSE, 0, down, body, bodyBytes, true, 0)) return;
+  if (pipeData(exchange + X_RESPONSE, 0, down, body, bodyBytes, true, 0)) {
+    if (pipeWaiting(exchange + X_RESPONSE) != 0) noteStall(exchange);
+    return;
+  }
   reset(down, H2_INTERNAL_ERROR);
   markPipeClosed(exchange + X_RESPONSE);
 }

@@ -12,6 +12,7 @@ import { isHeld } from "./hold.ts";
 import { OUTCOME_TIMEOUT, recordAttempt } from "./metrics.ts";
 import { passHeld } from "./response.ts";
 import { checkSilence } from "./silence.ts";
+import { endStall } from "./stall.ts";
 import { armExchange, attemptDeadline, idleDeadline } from "./timeouts.ts";
 
 /** The timer of an exchange fired. */
@@ -44,5 +45,5 @@ export function checkExchange(exchange: u32): void {
     answer(exchange, REASON_IDLE_TIMEOUT);
     return;
   }
-  armExchange(exchange);
+  if (!endStall(exchange)) armExchange(exchange);
 }

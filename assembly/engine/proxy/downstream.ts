@@ -20,7 +20,7 @@ import {
   WRITE_STALL_TIMEOUT_MS,
 } from "../../abi/limits.ts";
 import { closeAfterResponseH1 } from "../h1/index.ts";
-import { goawayH2, isOpenH2 } from "../h2/index.ts";
+import { goawayH2, isOpenH2, patienceH2 } from "../h2/index.ts";
 import { now } from "../http/event.ts";
 import { glitch } from "../http/glitch.ts";
 import {
@@ -45,7 +45,7 @@ import {
 } from "../tables/connections.ts";
 import { requestAbort, requestClose } from "../tables/control.ts";
 import { appendOutput } from "../tables/output.ts";
-import { armTimer, connectionTimer } from "../timers.ts";
+import { armTimer, connectionTimer, timerDeadline } from "../timers.ts";
 import { appendText, beginText, textBytes } from "./text.ts";
 import { CP_PROGRESS, CP_WRITTEN } from "./upstream.ts";
 
@@ -85,9 +85,19 @@ export function isBetweenRequests(connection: u32): bool {
 
 /** The first bytes of a head arrived and are not yet a whole one: the rest has HEAD_TIMEOUT_MS. */
 export function awaitHead(connection: u32): void {
-  if (load<u32>(connection, C_PARTIAL_BYTES) + load<u32>(connection, C_BACKLOG_BYTES) == 0) return;
+  if (load<u32>(connection, C_PARTIAL_BYTES) + load<u32>(connection, C_BACKLOG_BYTES) == 0) {
+    if (load<u8>(connection, C_PROTOCOL) == PROTOCOL_H2) awaitRest(connection);
+    return;
+  }
   store<u64>(connection, now, CP_WAITING_SINCE);
   armTimer(connectionTimer(connectionIndex(connection)), now + u64(HEAD_TIMEOUT_MS) * 1000);
+}
+
+/** What an HTTP/2 peer owes (the rest of a field block, an acknowledgement) is looked at when it is due. */
+function awaitRest(connection: u32): void {
+  const left = patienceH2(connection);
+  const timer = connectionTimer(connectionIndex(connection));
+  if (left >= 0 && now + u64(left) < timerDeadline(timer)) armTimer(timer, now + u64(left));
 }
 
 /** An exchange of this connection is over: it waits for the next. */
@@ -122,6 +132,7 @@ export function checkDownstream(connection: u32): void {
     next = isHeadUnderWay || isSilent ? limit : min(limit, now + u64(HEAD_TIMEOUT_MS) * 6000);
   }
   armTimer(connectionTimer(connectionIndex(connection)), next);
+  if (load<u8>(connection, C_PROTOCOL) == PROTOCOL_H2) awaitRest(connection);
 }
 
 /** Whether not even what begins a connection is there: any byte of HTTP/1.1, the whole preface of HTTP/2. */

@@ -47,11 +47,14 @@ export const X_MIRROR: u32 = 212; // u32 service that gets a copy once the reque
 export const X_SENT_MARK: u32 = 216; // u64: bytes queued on the upstream connection before this request's head
 export const X_HAS_GRPC_TIMEOUT: u32 = 224; // u8: the kept head's grpc-timeout is ours to write
 export const X_FAULT_STATUS: u32 = 226; // u16 of the answer that a fault rule gives, 0 = none
+export const X_HEAD_BYTES: u32 = 228; // u32 of C_HEAD_BYTES that are this exchange's
 export const X_POLICY: u32 = 232; // copy, POLICY_BYTES
 export const X_PEER_BYTES: u32 = X_POLICY + POLICY_BYTES; // u8, then the client's address: its connection may be gone
 export const X_PEER: u32 = X_PEER_BYTES + 1; // up to 63 bytes
 export const X_REQUEST_ENDED: u32 = X_PEER_BYTES + 64; // u64 µs when the last of the request was received
 export const X_WEBSOCKET_NONCE: u32 = X_REQUEST_ENDED + 8; // 16 bytes: the key that we made up for an HTTP/1.1 server
+export const X_STALL_SINCE: u32 = X_REQUEST_ENDED + 24; // u64 µs since when the client holds the response up, 0 = no
+export const X_STALL_UNTIL: u32 = X_REQUEST_ENDED + 32; // i64: as many bytes gone downstream end that (stall.ts)
 
 export const STATE_FREE: u8 = 0;
 export const STATE_WAITING: u8 = 1; // backoff before the next attempt, or a fault's delay before the first

@@ -13,7 +13,14 @@ import { closeAfterResponseH1, wantsCloseH1 } from "../h1/index.ts";
 import { isFinalH2 } from "../h2/index.ts";
 import { releaseHead } from "../http/head.ts";
 import { releaseEdits } from "../route/index.ts";
-import { C_STREAM_COUNT, CONNECTION_CLOSE_WANTED, CONNECTION_LINGER, hasFlag, setFlag } from "../tables/connections.ts";
+import {
+  C_HEAD_BYTES,
+  C_STREAM_COUNT,
+  CONNECTION_CLOSE_WANTED,
+  CONNECTION_LINGER,
+  hasFlag,
+  setFlag,
+} from "../tables/connections.ts";
 import { markReady, requestClose, resumeReading } from "../tables/control.ts";
 import { hasStreamFlag, STREAM_RECEIVED_END, STREAM_RESET, STREAM_SENT_END } from "../tables/streams.ts";
 
@@ -27,6 +34,7 @@ import {
   X_DOWN,
   X_EDITS,
   X_HEAD,
+  X_HEAD_BYTES,
   X_POLICY,
   X_REQUEST,
   X_RESPONSE,
@@ -87,6 +95,7 @@ function releaseDownstream(exchange: u32): void {
   if (down == 0) return;
   store<u32>(exchange, 0, X_DOWN);
   const connection = connectionOfStream(down);
+  store<u32>(connection, load<u32>(connection, C_HEAD_BYTES) - load<u32>(exchange, X_HEAD_BYTES), C_HEAD_BYTES);
   unblock(down);
   if (isH2(down)) {
     if (!isWhole(down)) reset(down, hasStreamFlag(down, STREAM_SENT_END) ? H2_NO_ERROR : H2_CANCEL);

@@ -7,12 +7,12 @@
 // request's pipe may keep what it has sent, up to the policy's bodyLimit, for a retry on another instance.
 //
 // Back-pressure: an HTTP/2 source gets credit only for bytes that left for the sink, so at most its window waits here.
-// An HTTP/1.1 source is paused while more than WAITING_BYTES_MAX wait.
+// An HTTP/1.1 source is paused while more than H1_WAITING_BYTES_MAX wait.
 //
 // A stream that found no room is put into its connection's blocked list; flushBlocked serves that list in turn.
 
 import { PROTOCOL_H1 } from "../../abi/engine-codes.ts";
-import { REPLAY_SHARE } from "../../abi/limits.ts";
+import { H1_WAITING_BYTES_MAX, REPLAY_SHARE } from "../../abi/limits.ts";
 import { poolBytes, release } from "../../core/pool.ts";
 import { persistHead, releaseHead } from "../http/head.ts";
 import { C_PROTOCOL, C_PROXY } from "../tables/connections.ts";
@@ -57,8 +57,6 @@ export const SP_IS_BLOCKED: u32 = S_PROXY + 8; // u8
 export const CP_BLOCKED_HEAD: u32 = C_PROXY + 4;
 export const CP_BLOCKED_TAIL: u32 = C_PROXY + 8;
 
-/** An HTTP/1.1 source is paused above this; one stream window of HTTP/2's default. */
-const WAITING_BYTES_MAX: u32 = 65535;
 /** What one stream may send before the next one of a crowded connection has its turn: one frame. */
 const QUANTUM_BYTES: u32 = 16384;
 
@@ -329,11 +327,11 @@ function advance(pipe: u32, length: u32): void {
 function pauseIfFull(pipe: u32, source: u32): void {
   const connection = load<u32>(source, S_CONNECTION);
   if (load<u8>(connection, C_PROTOCOL) != PROTOCOL_H1) return;
-  if (load<u32>(pipe, P_WAITING) > WAITING_BYTES_MAX) pauseReading(connection);
+  if (load<u32>(pipe, P_WAITING) > <u32>H1_WAITING_BYTES_MAX) pauseReading(connection);
 }
 
 function resumeIfLow(pipe: u32, source: u32): void {
   const connection = load<u32>(source, S_CONNECTION);
   if (load<u8>(connection, C_PROTOCOL) != PROTOCOL_H1) return;
-  if (load<u32>(pipe, P_WAITING) <= WAITING_BYTES_MAX / 2) resumeReading(connection);
+  if (load<u32>(pipe, P_WAITING) <= <u32>H1_WAITING_BYTES_MAX / 2) resumeReading(connection);
 }

@@ -16,6 +16,7 @@ import {
 import { ANSWER_HEAD } from "../../abi/engine-memory.ts";
 import { LISTENER_INBOUND } from "../../abi/engine-records.ts";
 import { NAME_IDEMPOTENCY_KEY } from "../../abi/field-names.ts";
+import { POOL_PRESSURE_FULL } from "../../abi/limits.ts";
 import { UNROUTED_INBOUND_METRICS, UNROUTED_OUTBOUND_METRICS } from "../../abi/metrics.ts";
 import {
   HASH_NONE,
@@ -31,7 +32,7 @@ import {
   POLICY_SERVICE,
 } from "../../abi/policy.ts";
 import { RULE_IS_FORWARD } from "../../abi/route-program.ts";
-import { poolPressure } from "../../core/pool.ts";
+import { capacityOf, poolPressure } from "../../core/pool.ts";
 import { admit } from "../balancer.ts";
 import { closeAfterResponseH1 } from "../h1/index.ts";
 import { now } from "../http/event.ts";
@@ -68,7 +69,15 @@ import {
   ruleText,
   ruleTextBytes,
 } from "../route/index.ts";
-import { C_LISTENER, C_PEER, C_PEER_BYTES, C_PROTOCOL, CONNECTION_LINGER, setFlag } from "../tables/connections.ts";
+import {
+  C_HEAD_BYTES,
+  C_LISTENER,
+  C_PEER,
+  C_PEER_BYTES,
+  C_PROTOCOL,
+  CONNECTION_LINGER,
+  setFlag,
+} from "../tables/connections.ts";
 import { S_CONNECTION, S_EXCHANGE } from "../tables/streams.ts";
 import { announceClose, answer, sendAnswerBody } from "./answer.ts";
 import { clearSkips } from "./attempt.ts";
@@ -97,6 +106,7 @@ import {
   X_GRPC_STATUS,
   X_HASH,
   X_HEAD,
+  X_HEAD_BYTES,
   X_LISTENER,
   X_PEER,
   X_PEER_BYTES,
@@ -124,8 +134,6 @@ import { armExchange } from "./timeouts.ts";
 
 /** A FIN this soon after the request came with it: a turn's time. A change of mind takes longer. */
 const HALF_CLOSE_US: u64 = 1000;
-/** New streams are refused above this share of the pool, in 1/256 (DESIGN §2 rule 2: 95 %). */
-const PRESSURE_REFUSES: u32 = 243;
 
 /** A request head: `head` is the scratch head, `end` says that no body follows. */
 export function receiveRequest(stream: u32, head: u32, end: bool): void {
@@ -137,10 +145,11 @@ export function receiveRequest(stream: u32, head: u32, end: bool): void {
     pipeEnd(exchange + X_REQUEST, 0, 0, 0);
   }
   const reason =
-    poolPressure() > PRESSURE_REFUSES ? REASON_RESOURCE_EXHAUSTED : routeRequest(exchange, connection, head);
+    poolPressure() > <u32>POOL_PRESSURE_FULL ? REASON_RESOURCE_EXHAUSTED : routeRequest(exchange, connection, head);
   // The head is kept even when there is nothing to forward: the log and the answer speak of it.
   const kept = persistHead(head, 0, 0);
   store<u32>(exchange, kept, X_HEAD);
+  if (kept != 0) countHead(exchange, connection, kept);
   if (reason != REASON_NONE || kept == 0) {
     answer(exchange, kept == 0 ? REASON_RESOURCE_EXHAUSTED : reason);
     return;
@@ -245,6 +254,12 @@ export function receiveDownstreamEnd(stream: u32): bool {
 export function requestSink(exchange: u32): u32 {
   if (!hasX(exchange, EXCHANGE_IS_UPGRADE | EXCHANGE_IS_CONNECT)) return load<u32>(exchange, X_UP);
   return hasX(exchange, EXCHANGE_IS_TUNNEL) ? load<u32>(exchange, X_UP) : 0;
+}
+
+function countHead(exchange: u32, connection: u32, head: u32): void {
+  const bytes = capacityOf(head);
+  store<u32>(exchange, bytes, X_HEAD_BYTES);
+  store<u32>(connection, load<u32>(connection, C_HEAD_BYTES) + bytes, C_HEAD_BYTES);
 }
 
 function noteRequestEnd(exchange: u32): void {

@@ -75,8 +75,9 @@ import {
 } from "./metrics.ts";
 import { receiveMirrored, receiveMirroredData } from "./mirror.ts";
 import { leaveInstance } from "./occupancy.ts";
-import { dropKept, flushPipe, markPipeClosed, pipeData, pipeEnd } from "./pipe.ts";
+import { dropKept, flushPipe, markPipeClosed, pipeData, pipeEnd, pipeWaiting } from "./pipe.ts";
 import { noteAnswered } from "./silence.ts";
+import { noteStall } from "./stall.ts";
 import { armExchange } from "./timeouts.ts";
 import { openTunnel } from "./tunnel.ts";
 import { isAccepted } from "./upgrade.ts";
@@ -180,6 +181,7 @@ export function receiveResponseData(stream: u32, ptr: u32, length: u32, end: boo
     answer(exchange, REASON_UPSTREAM_RESET);
     return;
   }
+  if (pipeWaiting(exchange + X_RESPONSE) != 0) noteStall(exchange);
   if (end) settle(exchange);
 }
 

@@ -6,7 +6,7 @@
 import { H2_NO_ERROR } from "../../abi/engine-codes.ts";
 import { UPSTREAM_H2_IDLE_TIMEOUT_MS, UPSTREAM_H2_SPARE_TIMEOUT_MS, WRITE_STALL_TIMEOUT_MS } from "../../abi/limits.ts";
 import { isReusableH1 } from "../h1/index.ts";
-import { goawayH2 } from "../h2/index.ts";
+import { goawayH2, patienceH2 } from "../h2/index.ts";
 import { now } from "../http/event.ts";
 import {
   C_INSTANCE,
@@ -65,6 +65,13 @@ export function returnConnection(connection: u32): void {
 export function restH2(connection: u32): void {
   if (load<u32>(connection, C_STREAM_COUNT) != 0) return;
   armTimerBy(connectionTimer(connectionIndex(connection)), now + u64(restTimeoutMs(connection)) * 1000);
+  awaitRest(connection);
+}
+
+/** What the peer owes (the acknowledgement of our SETTINGS) is looked at when it is due. */
+function awaitRest(connection: u32): void {
+  const left = patienceH2(connection);
+  if (left >= 0) armTimerBy(connectionTimer(connectionIndex(connection)), now + u64(left));
 }
 
 function restTimeoutMs(connection: u32): u32 {
@@ -102,7 +109,9 @@ export function checkUpstream(connection: u32): void {
   if (hasFlag(connection, CONNECTION_CONNECTING)) return;
   const isH2 = load<u8>(connection, CP_KIND) == KIND_H2;
   if (load<u32>(connection, C_STREAM_COUNT) != 0) {
-    if (isH2) checkLiveness(connection);
+    if (!isH2) return;
+    checkLiveness(connection);
+    awaitRest(connection);
     return;
   }
   // The timer may have been set for an earlier rest of it, and it may have been a spare then and be the last one now.

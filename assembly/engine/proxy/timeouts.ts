@@ -1,8 +1,9 @@
 // When an exchange has taken too long: its deadline, its attempt's, its silence, its wait. One timer for whatever is
 // first.
 
-import { TUNNEL_IDLE_TIMEOUT_MS } from "../../abi/limits.ts";
+import { STREAM_STALL_PRESSED_MS, TUNNEL_IDLE_TIMEOUT_MS } from "../../abi/limits.ts";
 import { POLICY_ATTEMPT_TIMEOUT, POLICY_AUTO, POLICY_IDLE_TIMEOUT } from "../../abi/policy.ts";
+import { now } from "../http/event.ts";
 import { armTimer, disarmTimer, exchangeTimer } from "../timers.ts";
 import {
   EXCHANGE_IS_CONNECT,
@@ -15,6 +16,7 @@ import {
   X_ATTEMPT_STARTED,
   X_DEADLINE,
   X_POLICY,
+  X_STALL_SINCE,
   X_STATE,
   X_WAIT_UNTIL,
 } from "./exchange.ts";
@@ -30,6 +32,8 @@ export function armExchange(exchange: u32): void {
     const idle = idleDeadline(exchange);
     if (idle != 0 && (first == 0 || idle < first)) first = idle;
   }
+  const stall = stallCheck(exchange);
+  if (stall != 0 && (first == 0 || stall < first)) first = stall;
   const timer = exchangeTimer(exchangeIndex(exchange));
   if (first != 0) armTimer(timer, first);
   else disarmTimer(timer);
@@ -41,6 +45,14 @@ export function attemptDeadline(exchange: u32): u64 {
   const timeout = load<u32>(exchange + X_POLICY, POLICY_ATTEMPT_TIMEOUT);
   if (timeout >= <u32>POLICY_AUTO) return 0;
   return load<u64>(exchange, X_ATTEMPT_STARTED) + u64(timeout) * 1000;
+}
+
+/** When a response that its client holds up is to be looked at, µs; 0 = none does. */
+function stallCheck(exchange: u32): u64 {
+  const since = load<u64>(exchange, X_STALL_SINCE);
+  if (since == 0) return 0;
+  const period = u64(STREAM_STALL_PRESSED_MS) * 1000;
+  return since + ((now - since) / period + 1) * period;
 }
 
 /** When the exchange has been silent for too long, µs; 0 = it may be silent for ever (gRPC, tunnels). */

@@ -12,6 +12,7 @@
 import { COUNTER_CONNECTIONS, COUNTER_PENDING } from "../../abi/balancer-codes.ts";
 import { PROTOCOL_H1, PROTOCOL_H2, ROLE_UPSTREAM } from "../../abi/engine-codes.ts";
 import { UPSTREAM_POOL_BYTES, UPSTREAM_POOLS } from "../../abi/engine-memory.ts";
+import { SETTINGS_ACK_TIMEOUT_MS } from "../../abi/limits.ts";
 import { INSTANCE_GENERATION, POLICY_CONNECT_TIMEOUT, POLICY_SERVICE } from "../../abi/policy.ts";
 import { admit, connectionClosed, connectionOpened, leave, pendingAdded, pendingRemoved } from "../balancer.ts";
 import { startH1 } from "../h1/index.ts";
@@ -33,6 +34,7 @@ import {
   setFlag,
 } from "../tables/connections.ts";
 import { requestClose } from "../tables/control.ts";
+import { armTimerBy, connectionTimer } from "../timers.ts";
 import {
   clearX,
   EXCHANGE_IS_PENDING,
@@ -189,8 +191,10 @@ export function connectionReady(connection: u32): void {
   clearFlag(connection, CONNECTION_CONNECTING);
   store<u32>(connection, 0, CP_IDLE_PREVIOUS);
   addConnecting(poolOf(load<u32>(connection, C_INSTANCE)), load<u8>(connection, CP_KIND), -1);
-  if (load<u8>(connection, CP_KIND) == KIND_H2) startH2(connection);
-  else startH1(connection);
+  if (load<u8>(connection, CP_KIND) == KIND_H2) {
+    startH2(connection);
+    armTimerBy(connectionTimer(connectionIndex(connection)), now + u64(SETTINGS_ACK_TIMEOUT_MS) * 1000);
+  } else startH1(connection);
 }
 
 /** Forgets a connection: it is closed, or never came to be. */

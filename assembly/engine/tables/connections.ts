@@ -37,13 +37,16 @@ export const C_STREAM_COUNT: u32 = 60;
 // ── The proxy's fields (proxy/, connection.ts): offsets 64 to 127 ────────────────────────────────
 export const C_PROXY: u32 = 64;
 
+/** Downstream: u32 bytes of request heads that exchanges keep (upstream has a link of its pool there). */
+export const C_HEAD_BYTES: u32 = C_PROXY + 12;
+
 // ── The codec's fields: offsets 128 to 447 ───────────────────────────────────────────────────────
 export const C_CODEC: u32 = 128;
 
 // ── Spare: the peer's address as text, for x-forwarded-for and logs (IPv6 needs 45 bytes) ──────────
 export const C_PEER_BYTES: u32 = 448; // u8
 export const C_PEER: u32 = 449;
-export const PEER_BYTES_MAX: u32 = 63;
+export const PEER_BYTES_MAX: u32 = 47; // to 495; 496 to 511 are the codec's again (h2/state.ts)
 
 // ── Flags ────────────────────────────────────────────────────────────────────────────────────────
 export const CONNECTION_CONNECTING: u32 = 1; // upstream socket not yet open

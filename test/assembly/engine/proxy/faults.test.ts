@@ -34,7 +34,7 @@ function frames(wire: Wire, isServer: boolean): () => string[] {
 function callH2(world: World, settings: [number, number][] = []): { wire: Wire; hear: () => string[] } {
   const wire = world.accept();
   const hear = frames(wire, false);
-  wire.send(Buffer.concat([h2.PREFACE, h2.settings(settings)]));
+  wire.send(Buffer.concat([h2.PREFACE, h2.settings(settings), h2.settings([], h2.ACK)]));
   return { wire, hear: () => hear().filter((line) => !/^(SETTINGS|WINDOW_UPDATE)/.test(line)) };
 }
 

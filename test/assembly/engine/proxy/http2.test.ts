@@ -46,13 +46,13 @@ class Peer {
 
 function client(world: World, settings: [number, number][] = []): Peer {
   const peer = new Peer(world.accept(), false);
-  peer.say(h2.PREFACE, h2.settings(settings));
+  peer.say(h2.PREFACE, h2.settings(settings), h2.settings([], h2.ACK));
   return peer;
 }
 
 function server(world: World, index = 0): Peer {
   const peer = new Peer(world.upstreams[index]!, true);
-  return peer.say(h2.settings());
+  return peer.say(h2.settings(), h2.settings([], h2.ACK));
 }
 
 test("trailers, both ways", async () => {
@@ -267,7 +267,8 @@ test("an instance that leaves is drained: its stream ends there, new ones go els
 test("connections that a burst opened close soon after it, the last one of an instance much later", async () => {
   const world = await createWorld(ONE());
   const caller = client(world).say(h2.headers(1, REQUEST, WHOLE), h2.headers(3, REQUEST, WHOLE));
-  const first = new Peer(world.upstreams[0]!, true).say(h2.settings([[3, 1]])); // takes one stream at a time
+  // It takes one stream at a time.
+  const first = new Peer(world.upstreams[0]!, true).say(h2.settings([[3, 1]]), h2.settings([], h2.ACK));
   const taken = first.frames().filter((frame) => frame.type === h2.HEADERS).length;
   expect([taken, world.upstreams.length]).toEqual([2, 1]); // both went out before its SETTINGS came
   caller.say(h2.headers(5, REQUEST, WHOLE));

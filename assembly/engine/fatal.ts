@@ -1,0 +1,48 @@
+// A connection whose codec gave up: because of what came, or of what did not come in time.
+
+import {
+  EVENT_FATAL,
+  PROTOCOL_H2,
+  REASON_UPSTREAM_PROTOCOL,
+  REASON_UPSTREAM_RESET,
+  ROLE_UPSTREAM,
+} from "../abi/engine-codes.ts";
+import { checkPatienceH2 } from "./h2/index.ts";
+import { loseStreams, loseUnprocessed } from "./proxy/loss.ts";
+import { CP_IS_READY, noteRefusedH2 } from "./proxy/upstream.ts";
+import {
+  C_PROTOCOL,
+  C_ROLE,
+  CONNECTION_CLOSE_WANTED,
+  CONNECTION_CONNECTING,
+  CONNECTION_DRAINING,
+  CONNECTION_LINGER,
+  hasFlag,
+  setFlag,
+} from "./tables/connections.ts";
+import { requestClose } from "./tables/control.ts";
+
+/** What it had to say is in the output. */
+export function failConnection(connection: u32): void {
+  setFlag(connection, CONNECTION_DRAINING);
+  const isUpstream = load<u8>(connection, C_ROLE) == ROLE_UPSTREAM;
+  if (isUpstream && load<u8>(connection, C_PROTOCOL) == PROTOCOL_H2 && load<u8>(connection, CP_IS_READY) == 0) {
+    // What came first was not SETTINGS (RFC 9113 §3.4): the peer speaks something else, and cannot have understood us.
+    noteRefusedH2(connection);
+    loseUnprocessed(connection, REASON_UPSTREAM_PROTOCOL);
+  } else loseStreams(connection, REASON_UPSTREAM_PROTOCOL);
+  if (hasFlag(connection, CONNECTION_CLOSE_WANTED)) return;
+  if (!isUpstream) setFlag(connection, CONNECTION_LINGER);
+  requestClose(connection);
+}
+
+/** The connection's timer fired: true when its peer is late with what it owes the codec, and the connection is over. */
+export function failLate(connection: u32): bool {
+  if (load<u8>(connection, C_PROTOCOL) != PROTOCOL_H2) return false;
+  if (hasFlag(connection, CONNECTION_CONNECTING | CONNECTION_CLOSE_WANTED)) return false;
+  if (checkPatienceH2(connection) != EVENT_FATAL) return false;
+  setFlag(connection, CONNECTION_DRAINING);
+  loseStreams(connection, REASON_UPSTREAM_RESET);
+  requestClose(connection);
+  return true;
+}
