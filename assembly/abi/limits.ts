@@ -46,11 +46,11 @@ export const POOL_PRESSURE_HIGH = 205;
 /** … and from which new requests are refused (503 resource-exhausted) and no connection gets credit: 95 %. */
 export const POOL_PRESSURE_FULL = 243;
 /**
- * Request heads of one connection that are kept at once; a stream beyond is refused (REFUSED_STREAM). A thousand
- * streams of ordinary heads fit. Without it 256 streams of 60 KiB each, made of one-byte references, are 32 MiB for
- * 10 KB (A5, CVE-2026-47774; reliability.md §6: at most 1 MiB a connection).
+ * Request heads of one connection that are kept at once; a stream beyond is refused (REFUSED_STREAM). It is 3 KiB for
+ * each of 256 streams, and less than a hundred times the 10 KiB that a bomb of one-byte references takes to fill it
+ * (A5, CVE-2026-47774): without it those streams hold 16 MiB. reliability.md §6: at most 1 MiB a connection.
  */
-export const HEADS_LIVE_BYTES_MAX = 1048576;
+export const HEADS_LIVE_BYTES_MAX = 786432;
 
 /** Connections of one worker, both sides. HAProxy's and Envoy's listeners default near 10,000. */
 export const CONNECTIONS_MAX = 24576;

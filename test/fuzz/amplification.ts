@@ -180,7 +180,6 @@ export const CONVERSATIONS: readonly Conversation[] = [
   {
     name: "HTTP/2: one table entry, named again and again (HPACK bomb)",
     mesh: HTTP1,
-    above: "the heads of one connection are bounded each, not together",
     hold(meter) {
       neverConnect(meter);
       const client = new Client(meter);

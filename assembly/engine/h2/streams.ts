@@ -35,7 +35,6 @@ import {
   createStream,
   destroyStream,
   findStream,
-  hasStreamFlag,
   S_CONNECTION,
   S_FLAGS,
   S_ID,

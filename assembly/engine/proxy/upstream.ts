@@ -29,6 +29,7 @@ import {
   CONNECTION_CONNECTING,
   CONNECTION_DRAINING,
   clearFlag,
+  connectionIndex,
   createConnection,
   hasFlag,
   setFlag,

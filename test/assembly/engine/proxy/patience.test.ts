@@ -8,6 +8,9 @@ import * as h2 from "../../../support/frames.ts";
 import { createWorld, type Wire, type World } from "../../../support/world.ts";
 
 const MESH = (more = "") => `services: {web: {protocol: http2, ${more} instances: [{id: a, address: 10.0.0.1:80}]}}`;
+/** Its apps speak HTTP/1.1, and nothing is idle for an hour. */
+const PLAIN = MESH("timeout: {idle: 1h},").replace("protocol: http2,", "");
+const ANSWER = `HTTP/1.1 200 OK\r\ncontent-length: 16000\r\n\r\n${"x".repeat(16_000)}`;
 const WHOLE = h2.END_HEADERS | h2.END_STREAM;
 const REQUEST: h2.Fields = [
   [":method", "POST"],
@@ -99,11 +102,10 @@ test("A5 an own answer to a client with a window of 0 does not wait for ever", a
 });
 
 test("A5 a response that is let out by single bytes ends too; one that moves is never cut off", async () => {
-  const world = await createWorld(MESH());
-  const drip = call(world, [[4, 0]]).say(h2.headers(1, GRPC, WHOLE));
-  const slow = call(world, [[4, 0]]).say(h2.headers(1, GRPC, WHOLE));
-  const callee = serve(world);
-  for (const id of [1, 3]) callee.say(h2.headers(id, [[":status", "200"]]), h2.data(id, Buffer.alloc(16_000)));
+  const world = await createWorld(PLAIN);
+  const drip = call(world, [[4, 0]]).say(h2.headers(1, REQUEST, WHOLE));
+  const slow = call(world, [[4, 0]]).say(h2.headers(1, REQUEST, WHOLE));
+  for (const wire of world.upstreams) wire.send(ANSWER);
   let got = "";
   for (let second = 0; second < 400; second += 10) {
     if (second % 20 === 0) drip.say(h2.windowUpdate(1, 1)); // 15 bytes in five minutes
@@ -117,9 +119,9 @@ test("A5 a response that is let out by single bytes ends too; one that moves is 
 });
 
 test("A5 while memory is short, half a minute without progress is enough", async () => {
-  const world = await createWorld(MESH());
-  const caller = call(world, [[4, 0]]).say(h2.headers(1, GRPC, WHOLE));
-  serve(world).say(h2.headers(1, [[":status", "200"]]), h2.data(1, Buffer.alloc(16_000)));
+  const world = await createWorld(PLAIN);
+  const caller = call(world, [[4, 0]]).say(h2.headers(1, REQUEST, WHOLE));
+  world.upstreams[0]!.send(ANSWER);
   world.engine.hoardPool(100);
   world.pass(61_000);
   world.engine.unhoardPool();
@@ -168,7 +170,7 @@ test("A31 informational heads and the final one share one limit on HTTP/2 too", 
   expect(caller.hear().at(-1)).toMatch(/HEADERS 1 .*x-pillion-reason upstream-protocol|DATA 1 ES/);
 });
 
-test("A21 A22 A24 frames that say nothing have a budget, and the client is asked to go before it is spent", async () => {
+test("A21 A22 A24 frames that say nothing have a budget; the client is asked to go before it is spent", async () => {
   const world = await createWorld(MESH());
   const floods: Record<string, Buffer> = {
     "unknown-frames": h2.frame(12, 0, 0, Buffer.alloc(20)), // ORIGIN
