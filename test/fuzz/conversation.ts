@@ -52,6 +52,7 @@ class Conversation {
   readonly #connects: { wire: Wire; sinceUs: number }[] = [];
   /** Open upstream wires whose protocol is not known yet. */
   readonly #fresh: Wire[] = [];
+  readonly #isMirroring: boolean;
   readonly #mesh: (present: readonly string[]) => string;
   readonly #corruptEvery: number;
   readonly #base: number;
@@ -68,7 +69,9 @@ class Conversation {
     this.#random = random;
     this.#corruptEvery = corruptEvery;
     this.#present = this.#present.slice(0, 1 + random.below(3));
-    this.#mesh = describeMesh(random);
+    const rule = describeRule(random);
+    this.#isMirroring = rule.includes("mirror");
+    this.#mesh = describeMesh(random, rule);
     this.#world = make(this.#mesh(this.#present));
     this.#world.onConnect = (wire) => {
       this.#connects.push({ wire, sinceUs: this.#world.nowUs });
@@ -207,9 +210,13 @@ class Conversation {
   #end(): void {
     this.#world.engine.unhoardPool();
     const mode = this.#random.below(3);
+    // Copies have no client: they end by their answer, or by their time.
+    for (const client of mode === 0 ? this.#clients : []) client.cut();
+    if (this.#isMirroring) this.#pass(PATIENCE_MS);
     if (mode === 0) this.#endWithoutClients();
     else this.#finishRequests(mode === 1);
     for (const client of this.#clients) client.cut();
+    if (this.#isMirroring) this.#pass(PATIENCE_MS);
     if (this.#world.engine.exchangeCount() !== this.#exchanges) throw new Error("exchanges without a client");
     for (const server of this.#servers) server.cut();
     for (const wire of this.#fresh) if (wire.closedBy === undefined) wire.destroy();
@@ -280,7 +287,7 @@ function checkPoison(bytes: Buffer): void {
 }
 
 /** A mesh of one service with small limits and short times; which of its instances there are is said later. */
-function describeMesh(random: Random): (present: readonly string[]) => string {
+function describeMesh(random: Random, rule: string): (present: readonly string[]) => string {
   const protocol = random.pick(["http", "http", "http2"]);
   const policy = random.pick(["round-robin", "random", "least-connections"]);
   const request = random.pick(["none", "none", "700ms"]);
@@ -299,5 +306,23 @@ services:
     retry: {attempts: ${attempts}, bodyLimit: ${bodyLimit}, budget: {ratio: 1, minimumPerSecond: 50}}
     limits: {connections: ${connections}, requests: ${requests}, pending: ${pending}, pendingTimeout: 400ms}
     instances: [${present.map((id, index) => `{id: ${id}, address: 10.0.0.${index + 1}:80}`).join(", ")}]
+    ${random.once(6) ? "rateLimit: {requestsPerSecond: 5, burst: 10}" : ""}
+  next:
+    protocol: ${protocol}
+    outlier: none
+    instances: [{id: d, address: 10.0.0.11:80}]
+routes:
+  all: {hosts: [web], rules: [{to: [{service: web}]${rule}}]}
 `;
+}
+
+/** What the one rule does besides sending to its service: often nothing. */
+function describeRule(random: Random): string {
+  const share = random.pick([0.3, 1]);
+  const parts = [
+    `, mirror: {service: next, share: ${share}}`,
+    `, fault: {delay: {share: ${share}, duration: ${random.pick(["1ms", "250ms"])}}, abort: {share: 0.2, status: 418}}`,
+    ", requestHeaders: {set: {x-edit: one}, remove: [x-late]}, responseHeaders: {add: {x-edit: two}}",
+  ];
+  return parts.filter(() => random.once(3)).join("");
 }

@@ -241,7 +241,7 @@ export class H1Server extends Peer {
   #head({ first, fields }: Head): Framing {
     if (!this.#isAnswered) throw new Error("a request behind one that waits for its answer");
     const match = /^([A-Z]+) (\S+) HTTP\/1\.1$/.exec(first);
-    const ask = this.ledger.askOf(match?.[2]);
+    const ask = this.ledger.askOf(match?.[2], fields.get("x-pillion-mirror"));
     this.#ask = ask;
     checkMark(`q${ask.id}`, fields.get("x-mark"));
     this.#check = new BodyCheck(`q${ask.id}`, ask.length);

@@ -317,7 +317,7 @@ export class H2Server extends H2Peer<ServeStream> {
       return;
     }
     this.#highest = id;
-    const ask = this.ledger.askOf(fields.get(":path"));
+    const ask = this.ledger.askOf(fields.get(":path"), fields.get("x-pillion-mirror"));
     const stream = this.add(new ServeStream(id, ...this.windows));
     stream.ask = ask;
     checkMark(`q${ask.id}`, fields.get("x-mark"));

@@ -66,10 +66,13 @@ export class Ledger {
     ask.executions -= 1;
   }
 
-  askOf(path: string | undefined): Ask {
+  /** What a server is asked. A copy says so by its mark: it is executed besides the original, and once at most. */
+  askOf(path: string | undefined, mark: string | undefined): Ask {
     const ask = this.asks[Number(/^\/r\/(\d+)$/.exec(path ?? "")?.[1] ?? -1)];
     if (ask === undefined) throw new Error(`a server was asked for ${path}`);
-    return ask;
+    if (mark === undefined) return ask;
+    if (!ask.isSent) throw new Error(`request ${ask.id} was copied before its client had said all of it`);
+    return { ...ask, isRepeatable: false, executions: 0 };
   }
 }
 
