@@ -5,7 +5,8 @@
 //   │        │ × W     │ columns   │ × S  │        │         │        │           │
 //   ╞════════╪═════════╪═══════════╪══════╪════════╪═════════╧════════╧═══════════╛
 //   │ gauges │ service │ metric    │ stats│ rates  │ arena   │
-//   │ × W    │counts×W │ cells × W │ × W  │        │         │
+//   │ loads  │ counts  │ cells × W │ × W  │        │         │
+//   │ × W    │ × W     │           │      │        │         │
 //   └────────┴─────────┴───────────┴──────┴────────┴─────────┘
 //
 // Rule 1: integer constants below 2^31, read by asc and by Node (the views in src/wasm).
@@ -15,7 +16,7 @@
 
 import { INSTANCE_BUCKETS, METRIC_CELLS } from "./metrics.ts";
 
-/** asconfig.json's 3,072 pages of 64 KiB: the map below, and 58 MiB for the arena. */
+/** asconfig.json's 3,072 pages of 64 KiB: the map below, and 57 MiB for the arena. */
 export const BALANCER_MEMORY_PAGES = 3072;
 export const BALANCER_MEMORY_BYTES = 201326592;
 
@@ -179,9 +180,15 @@ export const GAUGE_BYTES = 16;
 export const GAUGES = ESTIMATE_RINGS + 8 * ESTIMATE_SAMPLES * ESTIMATE_LOADS;
 export const GAUGE_COLUMN_BYTES = GAUGE_BYTES * INSTANCES_MAX;
 
+// ── Loads: per worker and instance; cleared when a worker dies ───────────────────────────────────
+
+/** In flight + pending as one dense u32, for policies that look at many: sixteen instances to a cache line. */
+export const LOADS = GAUGES + GAUGE_COLUMN_BYTES * WORKERS_MAX;
+export const LOAD_COLUMN_BYTES = 4 * INSTANCES_MAX;
+
 // ── Service counts: per worker and service, one u32 per counter; cleared when a worker dies ──────
 
-export const SERVICE_COUNTS = GAUGES + GAUGE_COLUMN_BYTES * WORKERS_MAX;
+export const SERVICE_COUNTS = LOADS + LOAD_COLUMN_BYTES * WORKERS_MAX;
 /** Behind the counters: requests in flight at all instances of the service. */
 export const SERVICE_INFLIGHT_OFFSET = 16;
 export const SERVICE_COUNT_BYTES = 32;
@@ -238,6 +245,8 @@ export const BLOCK_NEXT_OFFSET = 24;
 export const BLOCK_EPOCH_OFFSET = 28;
 /** u64: sum of the members' weights. */
 export const BLOCK_WEIGHT_OFFSET = 32;
+/** 1 = all members' weights are the same. */
+export const BLOCK_EQUAL_WEIGHTS_OFFSET = 40;
 export const BLOCK_MEMBERS_OFFSET = 64;
 export const MEMBER_BYTES = 8;
 export const MEMBER_WEIGHT_OFFSET = 4;

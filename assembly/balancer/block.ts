@@ -2,6 +2,7 @@
 
 import {
   BLOCK_COUNT_OFFSET,
+  BLOCK_EQUAL_WEIGHTS_OFFSET,
   BLOCK_LOOKUP_LENGTH_OFFSET,
   BLOCK_LOOKUP_OFFSET,
   BLOCK_MEMBERS_OFFSET,
@@ -31,6 +32,11 @@ export function memberWeight(block: u32, index: u32): u32 {
 /** Sum of all members' weights. */
 export function totalWeight(block: u32): u64 {
   return load<u64>(block, BLOCK_WEIGHT_OFFSET);
+}
+
+/** Whether all weights are the same. */
+export function hasEqualWeights(block: u32): bool {
+  return load<u32>(block, BLOCK_EQUAL_WEIGHTS_OFFSET) != 0;
 }
 
 /** Entries of the policy's lookup; 0 where equal weights need none. */

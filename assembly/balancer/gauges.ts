@@ -12,6 +12,8 @@ import {
   GAUGE_PENDING_OFFSET,
   GAUGES,
   INSTANCES_MAX,
+  LOAD_COLUMN_BYTES,
+  LOADS,
   SERVICE_COUNT_BYTES,
   SERVICE_COUNT_COLUMN_BYTES,
   SERVICE_COUNTS,
@@ -19,12 +21,13 @@ import {
   SERVICES_MAX,
   WORKERS_HIGH_OFFSET,
 } from "../abi/balancer-table.ts";
-import { ownCounts, ownGauges } from "./thread.ts";
+import { ownCounts, ownGauges, ownLoads } from "./thread.ts";
 import { serviceOfSlot } from "./vitals.ts";
 
 /** Counts one request in flight that no pick counted (a stream that is bound to an instance). */
 export function adopt(slot: u32): void {
   addGauge(slot, GAUGE_INFLIGHT_OFFSET, 1);
+  addLoad(slot, 1);
   const service = serviceOfSlot(slot);
   if (service == 0) return;
   const ptr = ownCounts + (service - 1) * SERVICE_COUNT_BYTES + SERVICE_INFLIGHT_OFFSET;
@@ -34,6 +37,7 @@ export function adopt(slot: u32): void {
 /** Ends what `pick` or `adopt` began; in the same worker. */
 export function release(slot: u32): void {
   addGauge(slot, GAUGE_INFLIGHT_OFFSET, -1);
+  addLoad(slot, -1);
   const service = serviceOfSlot(slot);
   if (service == 0) return;
   const ptr = ownCounts + (service - 1) * SERVICE_COUNT_BYTES + SERVICE_INFLIGHT_OFFSET;
@@ -52,10 +56,12 @@ export function connectionClosed(slot: u32): void {
 
 export function pendingAdded(slot: u32): void {
   addGauge(slot, GAUGE_PENDING_OFFSET, 1);
+  addLoad(slot, 1);
 }
 
 export function pendingRemoved(slot: u32): void {
   addGauge(slot, GAUGE_PENDING_OFFSET, -1);
+  addLoad(slot, -1);
 }
 
 /** Requests in flight at `slot`, over all workers. */
@@ -84,17 +90,21 @@ export function pendingOf(slot: u32): u32 {
   return sumGauge(slot, GAUGE_PENDING_OFFSET);
 }
 
-/** In flight + pending over all workers: the load that policies compare. One load per worker brings both. */
+/** In flight + pending over all workers: the load that policies compare. Plain loads: a pick is a snapshot anyway. */
 export function loadOf(slot: u32): u32 {
   const workers = atomic.load<u32>(WORKERS_HIGH_OFFSET);
   let sum: u32 = 0;
-  let ptr: u32 = GAUGES + slot * GAUGE_BYTES;
+  let ptr: u32 = slot * 4;
   for (let worker: u32 = 0; worker < workers; worker += 1) {
-    const both = atomic.load<u64>(ptr + GAUGE_INFLIGHT_OFFSET); // pending is its upper half
-    sum += u32(both) + u32(both >> 32);
-    ptr += GAUGE_COLUMN_BYTES;
+    sum += load<u32>(ptr, LOADS);
+    ptr += LOAD_COLUMN_BYTES;
   }
   return sum;
+}
+
+function addLoad(slot: u32, delta: i32): void {
+  const ptr = ownLoads + slot * 4;
+  store<i32>(ptr, load<i32>(ptr) + delta);
 }
 
 function addGauge(slot: u32, offset: u32, delta: i32): void {

@@ -7,6 +7,7 @@
 import { COMMIT_ARENA_FULL, COMMIT_OK, MODE_UNKNOWN } from "../abi/balancer-codes.ts";
 import {
   BLOCK_COUNT_OFFSET,
+  BLOCK_EQUAL_WEIGHTS_OFFSET,
   BLOCK_LOOKUP_LENGTH_OFFSET,
   BLOCK_LOOKUP_OFFSET,
   BLOCK_MEMBERS_OFFSET,
@@ -152,15 +153,19 @@ function compileBlock(): u32 {
   store<u32>(block, length, BLOCK_LOOKUP_LENGTH_OFFSET);
   store<u32>(block, block + BLOCK_MEMBERS_OFFSET + membersBytes, BLOCK_LOOKUP_OFFSET);
   store<u32>(block, size, BLOCK_SIZE_OFFSET);
+  const firstWeight = load<u32>(stagedPtr, STAGED_WEIGHT_OFFSET);
+  let isEqual: u32 = 1;
   let weight: u64 = 0;
   for (let index: u32 = 0; index < stagedCount; index += 1) {
     const member = block + BLOCK_MEMBERS_OFFSET + index * MEMBER_BYTES;
     const staged = stagedPtr + index * STAGED_BYTES;
     store<u32>(member, load<u32>(staged));
     store<u32>(member, load<u32>(staged, STAGED_WEIGHT_OFFSET), MEMBER_WEIGHT_OFFSET);
+    isEqual &= u32(load<u32>(staged, STAGED_WEIGHT_OFFSET) == firstWeight);
     weight += u64(load<u32>(staged, STAGED_WEIGHT_OFFSET));
   }
   store<u64>(block, weight, BLOCK_WEIGHT_OFFSET);
+  store<u32>(block, isEqual, BLOCK_EQUAL_WEIGHTS_OFFSET);
   if (scratch != 0) {
     compileLookup(block, stagedPtr, scratch);
     releaseRange(scratch, scratchSize);

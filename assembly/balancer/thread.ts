@@ -8,6 +8,8 @@ import {
   CELLS,
   GAUGE_COLUMN_BYTES,
   GAUGES,
+  LOAD_COLUMN_BYTES,
+  LOADS,
   SERVICE_COUNT_COLUMN_BYTES,
   SERVICE_COUNTS,
   STAT_COLUMN_BYTES,
@@ -21,6 +23,7 @@ import {
 export let workerIndex: u32 = 0;
 export let ownRecord: u32 = 0;
 export let ownGauges: u32 = 0;
+export let ownLoads: u32 = 0;
 export let ownCounts: u32 = 0;
 export let ownCells: u32 = 0;
 export let ownStats: u32 = 0;
@@ -36,6 +39,7 @@ export function startThread(worker: u32): void {
   workerIndex = worker;
   ownRecord = workerRecord(worker);
   ownGauges = GAUGES + worker * GAUGE_COLUMN_BYTES;
+  ownLoads = LOADS + worker * LOAD_COLUMN_BYTES;
   ownCounts = SERVICE_COUNTS + worker * SERVICE_COUNT_COLUMN_BYTES;
   ownCells = CELLS + worker * CELL_COLUMN_BYTES;
   ownStats = STATS + worker * STAT_COLUMN_BYTES;

@@ -10,6 +10,8 @@ import {
   GAUGE_COLUMN_BYTES,
   GAUGES,
   INSTANCES_HIGH_OFFSET,
+  LOAD_COLUMN_BYTES,
+  LOADS,
   SERVICE_COUNT_COLUMN_BYTES,
   SERVICE_COUNTS,
   WORKER_EPOCH_OFFSET,
@@ -49,6 +51,7 @@ export function start(worker: u32, seed: u32): void {
 export function clearWorker(worker: u32): void {
   assert(worker < u32(WORKERS_MAX));
   memory.fill(GAUGES + worker * GAUGE_COLUMN_BYTES, 0, load<u32>(INSTANCES_HIGH_OFFSET) * GAUGE_BYTES);
+  memory.fill(LOADS + worker * LOAD_COLUMN_BYTES, 0, load<u32>(INSTANCES_HIGH_OFFSET) * 4);
   memory.fill(SERVICE_COUNTS + worker * SERVICE_COUNT_COLUMN_BYTES, 0, SERVICE_COUNT_COLUMN_BYTES);
   const record = workerRecord(worker);
   atomic.store<u32>(record + WORKER_EPOCH_OFFSET, 0);

@@ -265,6 +265,27 @@ describe("slots", () => {
     expect([main.inflightOf(50), main.connectionsOf(50), main.pendingOf(50)]).toEqual([1, 1, 1]);
   });
 
+  test("what a dead worker had open weighs on nobody's choice, what others have does", () => {
+    const SET = 9;
+    const [second, dying] = [startWorker(2), startWorker(3)];
+    publish(main, SET, "least-connections", [
+      { slot: 60, weight: 100, hash: 0 },
+      { slot: 61, weight: 100, hash: 0 },
+    ]);
+    for (let times = 0; times < 3; times += 1) dying.adopt(60);
+    second.pendingAdded(61);
+    second.adopt(61);
+    expect(pickOnce(worker, SET)).toBe(61);
+    main.clearWorker(3);
+    expect(pickOnce(worker, SET)).toBe(60);
+    second.pendingRemoved(61);
+    second.release(61);
+    worker.adopt(60);
+    expect(pickOnce(second, SET)).toBe(61);
+    worker.release(60);
+    main.clearSet(SET);
+  });
+
   test("nobody counts before `start`", () => {
     expect(() => main.adopt(0)).toThrow(WebAssembly.RuntimeError);
     expect(() => main.pick(0, 0, NO_SKIP, NO_SKIP, NO_SKIP)).toThrow(WebAssembly.RuntimeError);

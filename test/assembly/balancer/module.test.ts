@@ -80,6 +80,7 @@ describe("the memory map", () => {
     ["vitals", table.VITALS, table.VITAL_BYTES * table.INSTANCES_MAX],
     ["estimates", table.ESTIMATES, 4 * table.ESTIMATE_LOADS + 8 * table.ESTIMATE_SAMPLES * table.ESTIMATE_LOADS],
     ["gauges", table.GAUGES, table.GAUGE_COLUMN_BYTES * table.WORKERS_MAX],
+    ["loads", table.LOADS, table.LOAD_COLUMN_BYTES * table.WORKERS_MAX],
     ["service counts", table.SERVICE_COUNTS, table.SERVICE_COUNT_COLUMN_BYTES * table.WORKERS_MAX],
     ["cells", table.CELLS, table.CELL_COLUMN_BYTES * table.WORKERS_MAX],
     ["stats", table.STATS, table.STAT_COLUMN_BYTES * table.WORKERS_MAX],
@@ -110,8 +111,6 @@ describe("the memory map", () => {
     expect(table.WEIGHT_MAX * table.INSTANCES_MAX).toBeLessThan(2 ** 32); // sums of weights are u32
     expect(table.INSTANCES_MAX).toBeLessThan(0xffff); // member indices are u16, 0xffff is "free"
     expect(table.WORKERS_MAX).toBeLessThanOrEqual(32); // waiting workers are bits of a u32
-    expect(table.GAUGE_PENDING_OFFSET).toBe(table.GAUGE_INFLIGHT_OFFSET + 4); // read together as a u64
-    expect(table.GAUGE_INFLIGHT_OFFSET % 8).toBe(0);
   });
 
   test("puts a service's cells side by side", () => {
