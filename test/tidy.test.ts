@@ -49,8 +49,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "src/cli/demo": ["src", "examples"],
   "src/main.ts": ["src/cli", "src/base"],
 };
-/** The six that meet only in `sidecar`. */
-const PEERS = ["dataplane", "discovery", "identity", "health", "admin", "injector"];
+/** The seven that meet only in `sidecar`. */
+const PEERS = ["dataplane", "discovery", "identity", "health", "admin", "injector", "interception"];
 for (const peer of PEERS) {
   (LAYERS as Record<string, readonly string[]>)[`src/${peer}`] = [
     "assembly/abi",
@@ -73,7 +73,7 @@ const ENGINE_KNOTS = /^assembly\/engine\/(index|connection[\w-]*|listener|life)\
 
 /** Folders that run on the worker threads, and those that may not be loaded there. */
 const WORKER_FOLDERS = ["src/dataplane", "src/telemetry", "src/wasm", "src/base"];
-const MAIN_FOLDERS = /^src\/(cli|sidecar|config|discovery|identity|health|admin|injector)\//;
+const MAIN_FOLDERS = /^src\/(cli|sidecar|config|discovery|identity|health|admin|injector|interception)\//;
 
 /** Below the braces of HOUSE §2 nothing waits: no sockets, files, names, threads, processes. */
 const PURE_FOLDERS = /^src\/(base|config|telemetry|snapshot)\//;

@@ -26,6 +26,7 @@ const COMMANDS: readonly CommandRow[] = [
   { names: ["check"], load: async () => (await import("./check.ts")).registerCheck },
   { names: ["inject"], load: async () => (await import("./inject.ts")).registerInject },
   { names: ["injector"], load: async () => (await import("./injector.ts")).registerInjector },
+  { names: ["intercept"], load: async () => (await import("./intercept.ts")).registerIntercept },
   { names: ["wait"], load: async () => (await import("./wait.ts")).registerWait },
   { names: ["drain"], load: async () => (await import("./drain.ts")).registerDrain },
   { names: ["version"], load: async () => (await import("./version.ts")).registerVersion },

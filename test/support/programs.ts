@@ -16,6 +16,10 @@ const REMEDIES: Readonly<Record<string, string>> = {
   curl: "apt-get install curl",
   prlimit: "apt-get install util-linux",
   openssl: "apt-get install openssl",
+  ip: "apt-get install iproute2",
+  setpriv: "apt-get install util-linux",
+  nft: "apt-get install nftables",
+  "iptables-restore": "apt-get install iptables",
 };
 
 /** What this needs of vitest's test context. */
