@@ -66,6 +66,7 @@ import {
   STATE_ANSWERED,
   setX,
   X_ATTEMPTS,
+  X_DEADLINE,
   X_DETAIL,
   X_DOWN,
   X_FAULT_STATUS,
@@ -80,6 +81,7 @@ import {
   X_SENT,
   X_STATE,
   X_STATUS,
+  X_WAIT_UNTIL,
 } from "./exchange.ts";
 import { abandonUpstream, finishExchange, settle } from "./finish.ts";
 import { addKnown } from "./forwarded.ts";
@@ -116,6 +118,9 @@ export function answer(exchange: u32, reason: u32): void {
   dropHeld(exchange);
   store<u8>(exchange, STATE_ANSWERED, X_STATE);
   setX(exchange, EXCHANGE_OWN_ANSWER);
+  // What was waited for is over; a client that takes its time with this answer is stall.ts's business.
+  store<u64>(exchange, 0, X_DEADLINE);
+  store<u64>(exchange, 0, X_WAIT_UNTIL);
   dropKept(exchange + X_REQUEST);
   announceClose(exchange, down);
   if (hasX(exchange, EXCHANGE_IS_GRPC) && isH2(down)) answerGrpc(exchange, down, reason);

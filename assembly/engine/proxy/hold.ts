@@ -12,7 +12,9 @@ import { POLICY_RETRY_ATTEMPTS, POLICY_RETRY_GRPC } from "../../abi/policy.ts";
 import { now } from "../http/event.ts";
 import { persistHead, releaseHead } from "../http/head.ts";
 import {
+  EXCHANGE_IS_CONNECT,
   EXCHANGE_IS_GRPC,
+  EXCHANGE_IS_UPGRADE,
   hasX,
   X_ATTEMPTS,
   X_HELD,
@@ -33,6 +35,8 @@ let last: u32 = 0;
 export function hold(exchange: u32, head: u32): bool {
   const policy = exchange + X_POLICY;
   if (load<u32>(policy, POLICY_RETRY_GRPC) == 0 || !hasX(exchange, EXCHANGE_IS_GRPC)) return false;
+  // Whatever its content-type says: what becomes a tunnel, or fails to, has no trailers to wait for.
+  if (hasX(exchange, EXCHANGE_IS_UPGRADE | EXCHANGE_IS_CONNECT)) return false;
   if (load<u8>(exchange, X_ATTEMPTS) > load<u8>(policy, POLICY_RETRY_ATTEMPTS) || !isKept(exchange + X_REQUEST)) {
     return false;
   }

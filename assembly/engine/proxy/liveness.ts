@@ -52,7 +52,8 @@ export function checkLiveness(connection: u32): void {
     lookAgain(connection, PING_AFTER_MS);
     return;
   }
-  if (pinged != 0 && silence >= time - pinged) {
+  // Heard in the millisecond of the question: that is its answer, for before it there was silence.
+  if (pinged != 0 && silence > time - pinged) {
     if (time - pinged < <u32>PING_TIMEOUT_MS) {
       lookAgain(connection, PING_TIMEOUT_MS - (time - pinged));
       return;

@@ -132,8 +132,8 @@ import { keepPipe, markPipeClosed, pipeData, pipeEnd } from "./pipe.ts";
 import { takeRateToken } from "./rate-limit.ts";
 import { armExchange } from "./timeouts.ts";
 
-/** A FIN this soon after the request came with it: a turn's time. A change of mind takes longer. */
-const HALF_CLOSE_US: u64 = 1000;
+/** A FIN this soon after the request came with it, though a busy loop may read it a few turns later. */
+const HALF_CLOSE_US: u64 = 100000;
 
 /** A request head: `head` is the scratch head, `end` says that no body follows. */
 export function receiveRequest(stream: u32, head: u32, end: bool): void {

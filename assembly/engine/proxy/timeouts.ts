@@ -15,6 +15,7 @@ import {
   X_ACTIVITY,
   X_ATTEMPT_STARTED,
   X_DEADLINE,
+  X_HELD,
   X_POLICY,
   X_STALL_SINCE,
   X_STATE,
@@ -41,7 +42,8 @@ export function armExchange(exchange: u32): void {
 
 /** When the attempt must have brought a response head, µs; 0 = no such time. */
 export function attemptDeadline(exchange: u32): u64 {
-  if (load<u8>(exchange, X_STATE) != STATE_SENT) return 0;
+  // A held answer (hold.ts) has its head: it came in time.
+  if (load<u8>(exchange, X_STATE) != STATE_SENT || load<u32>(exchange, X_HELD) != 0) return 0;
   const timeout = load<u32>(exchange + X_POLICY, POLICY_ATTEMPT_TIMEOUT);
   if (timeout >= <u32>POLICY_AUTO) return 0;
   return load<u64>(exchange, X_ATTEMPT_STARTED) + u64(timeout) * 1000;

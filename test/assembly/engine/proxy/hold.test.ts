@@ -24,15 +24,15 @@ let world: World;
 let client: Wire;
 let answers: h2.FrameReader;
 
-async function start(yaml: string): Promise<void> {
+async function start(yaml: string, more: h2.Fields = []): Promise<void> {
   world = await createWorld(yaml);
   client = world.accept();
   answers = new h2.FrameReader(false);
   client.send(Buffer.concat([h2.PREFACE, h2.settings(), h2.settings([], h2.ACK)]));
-  call();
+  call(1, more);
 }
 
-function call(id = 1): void {
+function call(id = 1, more: h2.Fields = []): void {
   const fields: h2.Fields = [
     [":method", "POST"],
     [":scheme", "http"],
@@ -40,6 +40,7 @@ function call(id = 1): void {
     [":path", "/helloworld.Greeter/SayHello"],
     ["content-type", "application/grpc"],
     ["te", "trailers"],
+    ...more,
   ];
   client.send(Buffer.concat([h2.headers(id, fields), h2.data(id, MESSAGE, h2.END_STREAM)]));
 }
@@ -148,4 +149,43 @@ test("nothing is held where the document does not retry on gRPC codes, nor when 
     server().send(h2.headers(1, HEAD));
     expect(told()).toBe("head");
   }
+});
+
+test("the attempt's time is over while its answer is held: the head was in time, and nothing is asked again", async () => {
+  const key: h2.Fields = [["idempotency-key", "k"]];
+  await start(mesh(`${RETRY.replace("]}", ", idempotent]}")}\n    timeout: {attempt: 100ms}`), key);
+  const first = server();
+  world.pass(99);
+  // Half a millisecond before the timer of the attempt.
+  world.pass((world.engine.deadline() - world.nowUs) / 1000 - 0.5);
+  first.send(Buffer.concat([h2.headers(1, HEAD), h2.data(1, MESSAGE)]));
+  world.pass(50);
+  expect(told()).toBe("head data");
+  first.send(trailers(0));
+  expect(told()).toBe("head");
+  world.pass(1_000);
+  expect(world.upstreams).toHaveLength(1);
+  expect(world.engine.exchangeCount()).toBe(0);
+});
+
+test("an answer to an Upgrade is never held, whatever its content-type is", async () => {
+  world = await createWorld(mesh(RETRY).replace("protocol: grpc", "protocol: http"));
+  client = world.accept();
+  answers = new h2.FrameReader(false);
+  client.send(Buffer.concat([h2.PREFACE, h2.settings(), h2.settings([], h2.ACK)]));
+  const fields: h2.Fields = [
+    [":method", "CONNECT"],
+    [":protocol", "websocket"],
+    [":scheme", "http"],
+    [":authority", "greeter"],
+    [":path", "/"],
+    ["content-type", "application/grpc"],
+    ["sec-websocket-version", "13"],
+  ];
+  client.send(h2.headers(1, fields, h2.END_HEADERS));
+  const first = world.upstreams[0]!;
+  first.send("HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\ncontent-length: 9\r\n\r\nabc");
+  expect(told()).toMatch(/^head/);
+  world.pass(10);
+  expect(world.engine.exchangeCount()).toBe(0);
 });

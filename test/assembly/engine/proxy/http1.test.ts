@@ -151,16 +151,17 @@ test("a peer that takes none of our bytes for a minute is cut off", async () => 
 test("a client that closes while it waits has given up: the server hears of it in the same turn", async () => {
   const world = await createWorld(ONE);
   const client = world.accept().send(GET);
-  world.pass(5);
+  world.pass(150);
   client.end();
   expect(upstream(world).closedBy).toBeDefined();
   expect(world.engine.exchangeCount()).toBe(0);
   expect(world.engine.connectionCount()).toBe(0);
 });
 
-test("a client that half-closes with its request gets its answer", async () => {
+test.each([0, 90])("a client that half-closes %s ms after its request gets its answer", async (ms) => {
   const world = await createWorld(ONE);
   const client = world.accept().send(GET);
+  world.pass(ms);
   client.end();
   world.pass(500);
   upstream(world).send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");

@@ -209,6 +209,20 @@ test("an own answer to a gRPC call is trailers only", async () => {
   expect(caller.hear()[0]).toMatch(/^HEADERS 1 ES .*grpc-status 12 .*x-pillion-reason no-route/);
 });
 
+test("an answer of our own after a deadline waits for its client's window, and is whole", async () => {
+  const world = await createWorld(ONE("timeout: {request: 100ms},"));
+  const client = world.accept();
+  const shut = h2.settings([[4, 0]]);
+  client.send(Buffer.concat([h2.PREFACE, shut, h2.settings([], h2.ACK), h2.headers(1, REQUEST, WHOLE)]));
+  world.pass(3_000);
+  const reader = new h2.FrameReader(false);
+  expect(reader.read(client.read()).some(({ type }) => type === h2.RST_STREAM)).toBe(false);
+  client.send(h2.windowUpdate(1, 10_000));
+  const last = reader.read(client.read()).at(-1)!;
+  expect([last.type, last.flags & h2.END_STREAM]).toEqual([h2.DATA, h2.END_STREAM]);
+  expect(world.engine.exchangeCount()).toBe(0);
+});
+
 test("the limit on requests admits exactly N, and says which limit it was", async () => {
   const world = await createWorld(ONE("limits: {requests: 2},"));
   const caller = client(world).say(...[1, 3, 5].map((id) => h2.headers(id, REQUEST, WHOLE)));

@@ -142,6 +142,20 @@ describe("PING", () => {
   });
   const pings = () => reader.read(upstream.read()).filter((frame) => frame.type === h2.PING);
 
+  test("answered in the same millisecond: that is an answer", () => {
+    let asked = 0;
+    const endUs = world.nowUs + 20_000_000;
+    while (world.nowUs < endUs) {
+      world.pass((world.engine.deadline() - world.nowUs) / 1000);
+      for (const ping of pings()) {
+        asked += 1;
+        upstream.send(h2.frame(h2.PING, h2.ACK, 0, ping.payload));
+      }
+    }
+    expect(asked).toBe(1);
+    expect(upstream.closedBy).toBeUndefined();
+  });
+
   test("is asked after ten seconds of silence; without an answer in three the connection is given up", () => {
     world.pass(9_900);
     expect(pings()).toHaveLength(0);
