@@ -151,7 +151,7 @@ test("nothing is held where the document does not retry on gRPC codes, nor when 
   }
 });
 
-test("the attempt's time is over while its answer is held: the head was in time, and nothing is asked again", async () => {
+test("the attempt's time is over while its answer is held: the head was in time, nothing is asked again", async () => {
   const key: h2.Fields = [["idempotency-key", "k"]];
   await start(mesh(`${RETRY.replace("]}", ", idempotent]}")}\n    timeout: {attempt: 100ms}`), key);
   const first = server();
