@@ -4,6 +4,7 @@
 // A binary that is there but does not run (another libc, a noexec mount) counts as absent.
 
 import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fail, root } from "./shell.mjs";
 
@@ -19,9 +20,19 @@ export function findRuntime() {
     `Pillion needs Node ${NODE_MAJOR_MIN} or newer; this is ${process.version} on ${process.platform}-${process.arch}.
 
 On Linux x64 and arm64 (glibc) the package node-linux-${process.arch} brings it along, as an optional dependency:
-  rm -rf node_modules && npm ci          (without --omit=optional)
+  rm -rf node_modules && npm ci          (without --omit=optional)${complaintOf(pinned)}
 Elsewhere install Node ${NODE_MAJOR_MIN} (https://nodejs.org, nvm, fnm) and run the same command again.`,
   );
+}
+
+/** What keeps a binary that is there from running, as the system says it. */
+function complaintOf(node) {
+  if (!existsSync(node)) return "";
+  const { error, stderr } = spawnSync(node, ["--version"], { encoding: "utf8" });
+  const remedy = stderr?.includes("libatomic")
+    ? "\nInstall it: apt-get install libatomic1 (Fedora: dnf install libatomic)."
+    : "";
+  return `\nIt is there and does not run: ${(error?.message ?? stderr).trim()}${remedy}`;
 }
 
 function majorOf(node) {
