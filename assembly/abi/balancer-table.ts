@@ -83,8 +83,11 @@ export const SET_SERVICE_OFFSET = 4;
 export const SET_CURSOR_OFFSET = 8;
 /** u64 µs: until when some member is a newcomer (slow start); main thread, atomic. */
 export const SET_RAMP_UNTIL_OFFSET = 16;
-/** 1 when members of the own zone come first and there are others besides; main thread, atomic. */
-export const SET_ZONED_OFFSET = 24;
+/** Part of the picks that leave the own zone, in 1/65536; any thread. */
+export const SET_SPILL_OFFSET = 24;
+/** u64 × 2: the cursors of the own zone and of the others; any thread, atomic. */
+export const SET_LOCAL_CURSOR_OFFSET = 32;
+export const SET_REMOTE_CURSOR_OFFSET = 40;
 export const SET_BYTES = 64;
 export const SETS = INSTANCE_EPOCHS + INSTANCE_COLUMN_BYTES;
 
@@ -247,6 +250,11 @@ export const BLOCK_EPOCH_OFFSET = 28;
 export const BLOCK_WEIGHT_OFFSET = 32;
 /** 1 = all members' weights are the same. */
 export const BLOCK_EQUAL_WEIGHTS_OFFSET = 40;
+/** Blocks of the members in the own zone and of all others, 0 = the set is not divided (balancer/zones.ts). */
+export const BLOCK_LOCAL_OFFSET = 44;
+export const BLOCK_REMOTE_OFFSET = 48;
+/** 1 = this is such a part. */
+export const BLOCK_IS_PART_OFFSET = 52;
 export const BLOCK_MEMBERS_OFFSET = 64;
 export const MEMBER_BYTES = 8;
 export const MEMBER_WEIGHT_OFFSET = 4;

@@ -3,6 +3,7 @@
 import {
   BLOCK_COUNT_OFFSET,
   BLOCK_EQUAL_WEIGHTS_OFFSET,
+  BLOCK_IS_PART_OFFSET,
   BLOCK_LOOKUP_LENGTH_OFFSET,
   BLOCK_LOOKUP_OFFSET,
   BLOCK_MEMBERS_OFFSET,
@@ -37,6 +38,11 @@ export function totalWeight(block: u32): u64 {
 /** Whether all weights are the same. */
 export function hasEqualWeights(block: u32): bool {
   return load<u32>(block, BLOCK_EQUAL_WEIGHTS_OFFSET) != 0;
+}
+
+/** Whether these are the members of one zone out of a larger set. */
+export function isPart(block: u32): bool {
+  return load<u32>(block, BLOCK_IS_PART_OFFSET) != 0;
 }
 
 /** Entries of the policy's lookup; 0 where equal weights need none. */

@@ -28,6 +28,7 @@
 //   setInstance(slot, weight, generation) · setWeight(slot, weight) · setState(slot, mask, bits) · clearInstance(slot)
 //   slotIdle(slot) → 1 when a cleared slot may be set again
 //   beginSet(set, policy, service, capacity) · addMember(slot, weight, memberHash) · commitSet() · clearSet(set)
+//   setLocal(slot, 1 | 0) · preferLocal()   between beginSet and commitSet: local members of it come first
 //   setLimit(service, counter, limit)   0xffffffff = none
 //   setOutlier(service, failures, successRate, windowMs, ejectionMs, ejectionMsMax, shareMax)
 //   setSlowStart(service, ms)
@@ -67,7 +68,7 @@ import { count, observeLatency } from "./metrics.ts";
 import { clearSilent, ejectionReason, markSilent } from "./outlier.ts";
 import { pick } from "./pick.ts";
 import { takeToken } from "./rates.ts";
-import { addMember, beginSet, clearSet, commitSet, memberCountOf, modeOf, serviceOf } from "./sets.ts";
+import { addMember, beginSet, clearSet, commitSet, memberCountOf, modeOf, preferLocal, serviceOf } from "./sets.ts";
 import { observeInstance } from "./stats.ts";
 import { setTime } from "./time.ts";
 import { setOutlier, setSlowStart } from "./tuning.ts";
@@ -106,6 +107,7 @@ export {
   pendingOf,
   pendingRemoved,
   pick,
+  preferLocal,
   quiesce,
   reclaim,
   recordEstimate,

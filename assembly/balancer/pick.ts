@@ -5,9 +5,12 @@
 
 import { MODE_ALL, MODE_NONE, NO_INSTANCE } from "../abi/balancer-codes.ts";
 import {
+  BLOCK_LOCAL_OFFSET,
   SET_BLOCK_OFFSET,
   SET_CURSOR_OFFSET,
+  SET_LOCAL_CURSOR_OFFSET,
   SET_RAMP_UNTIL_OFFSET,
+  SET_REMOTE_CURSOR_OFFSET,
   SET_SERVICE_OFFSET,
   SETS_MAX,
 } from "../abi/balancer-table.ts";
@@ -35,6 +38,7 @@ import { pickWeightedRoundRobin } from "./pick/weighted-round-robin.ts";
 import { setRecord } from "./sets.ts";
 import { now } from "./time.ts";
 import { pickTrial } from "./trial.ts";
+import { chooseZone } from "./zones.ts";
 
 /** Empty entry of a skip list: NO_INSTANCE as u32. */
 const EMPTY: u32 = 0xffffffff;
@@ -54,7 +58,8 @@ export function pick(set: u32, hash: u32, skip0: u32, skip1: u32, skip2: u32): i
   if (mode == MODE_NONE) return NO_INSTANCE;
 
   const service = load<u32>(record, SET_SERVICE_OFFSET);
-  if (mode != MODE_ALL && (skip0 & skip1 & skip2) == EMPTY) {
+  const isFirst = (skip0 & skip1 & skip2) == EMPTY;
+  if (mode != MODE_ALL && isFirst) {
     // Somebody is set aside; a first attempt (a retry is to succeed) may find out whether it answers again.
     const trial = pickTrial(block, service);
     if (trial != NO_INSTANCE) {
@@ -62,10 +67,26 @@ export function pick(set: u32, hash: u32, skip0: u32, skip1: u32, skip2: u32): i
       return trial;
     }
   }
-  openFilter(block, mode, skip0, skip1, skip2);
+  let slot: i32 = NO_INSTANCE;
+  const part = isFirst ? chooseZone(block, record, hash, service) : block;
+  if (part != block) {
+    const isLocal = part == load<u32>(block, BLOCK_LOCAL_OFFSET);
+    openFilter(part, blockMode(part), EMPTY, EMPTY, EMPTY);
+    slot = pickFrom(part, record, isLocal ? SET_LOCAL_CURSOR_OFFSET : SET_REMOTE_CURSOR_OFFSET, hash, service);
+  }
+  if (slot == NO_INSTANCE) {
+    openFilter(block, mode, skip0, skip1, skip2);
+    slot = pickFrom(block, record, SET_CURSOR_OFFSET, hash, service);
+  }
+  if (slot != NO_INSTANCE) adopt(slot);
+  return slot;
+}
+
+/** Picks from a block by its policy, within the filter that is open; if need be, anybody of it. */
+function pickFrom(block: u32, record: u32, cursorOffset: u32, hash: u32, service: u32): i32 {
   const isRamping = now < load<u64>(record, SET_RAMP_UNTIL_OFFSET);
   if (isRamping) openNewcomers(service);
-  let slot = pickMember(block, record + SET_CURSOR_OFFSET, hash, service);
+  let slot = pickMember(block, record + cursorOffset, hash, service);
   if (slot == NO_INSTANCE && isRamping) {
     closeNewcomers();
     slot = pickAny(block);
@@ -73,9 +94,7 @@ export function pick(set: u32, hash: u32, skip0: u32, skip1: u32, skip2: u32): i
   if (slot == NO_INSTANCE) {
     widenFilter(block);
     slot = pickAny(block);
-    if (slot == NO_INSTANCE) return NO_INSTANCE;
   }
-  adopt(slot);
   return slot;
 }
 

@@ -8,11 +8,14 @@ import { COMMIT_ARENA_FULL, COMMIT_OK, MODE_UNKNOWN } from "../abi/balancer-code
 import {
   BLOCK_COUNT_OFFSET,
   BLOCK_EQUAL_WEIGHTS_OFFSET,
+  BLOCK_IS_PART_OFFSET,
+  BLOCK_LOCAL_OFFSET,
   BLOCK_LOOKUP_LENGTH_OFFSET,
   BLOCK_LOOKUP_OFFSET,
   BLOCK_MEMBERS_OFFSET,
   BLOCK_MODE_OFFSET,
   BLOCK_POLICY_OFFSET,
+  BLOCK_REMOTE_OFFSET,
   BLOCK_SIZE_OFFSET,
   BLOCK_WEIGHT_OFFSET,
   INSTANCES_MAX,
@@ -22,8 +25,11 @@ import {
   SET_BLOCK_OFFSET,
   SET_BYTES,
   SET_CURSOR_OFFSET,
+  SET_LOCAL_CURSOR_OFFSET,
   SET_RAMP_UNTIL_OFFSET,
+  SET_REMOTE_CURSOR_OFFSET,
   SET_SERVICE_OFFSET,
+  SET_SPILL_OFFSET,
   SETS,
   SETS_MAX,
   STAGED_BYTES,
@@ -41,7 +47,7 @@ import { blockMode } from "./eligible.ts";
 import { reclaim, retireBlock } from "./epochs.ts";
 import { noteJoined } from "./ramp.ts";
 import { tuningOf } from "./tuning.ts";
-import { vitalOf } from "./vitals.ts";
+import { isLocal, vitalOf } from "./vitals.ts";
 
 // Per instance; the main thread's only: what is staged between `beginSet` and `commitSet`.
 let stagedSet: u32 = 0;
@@ -50,6 +56,7 @@ let stagedService: u32 = 0;
 let stagedPtr: u32 = 0;
 let stagedCapacity: u32 = 0;
 let stagedCount: u32 = 0;
+let stagedZoned: bool = false;
 
 /** Where the record of `set` is. */
 export function setRecord(set: u32): u32 {
@@ -69,7 +76,14 @@ export function beginSet(set: u32, policy: u32, service: u32, capacity: u32): i3
   stagedPtr = ptr;
   stagedCapacity = capacity;
   stagedCount = 0;
+  stagedZoned = false;
   return COMMIT_OK;
+}
+
+/** Has members that are local (`setLocal`) come first in the set that is staged. */
+export function preferLocal(): void {
+  assert(stagedPtr != 0);
+  stagedZoned = true;
 }
 
 /** Adds a member; one of weight 0 is never picked. `memberHash` places it on rings: a hash of the instance's id. */
@@ -87,7 +101,7 @@ export function addMember(slot: u32, weight: u32, memberHash: u32): void {
 /** Publishes what was staged: every pick from now on sees all of it. On COMMIT_ARENA_FULL nothing has changed. */
 export function commitSet(): i32 {
   assert(stagedPtr != 0);
-  const block = stagedCount == 0 ? 0 : compileBlock();
+  const block = stagedCount == 0 ? 0 : compileBlocks();
   if (block == 0 && stagedCount != 0) {
     endStaging();
     return COMMIT_ARENA_FULL;
@@ -108,8 +122,12 @@ export function commitSet(): i32 {
 export function clearSet(set: u32): void {
   assert(set < u32(SETS_MAX));
   publishBlock(set, 0);
-  atomic.store<u64>(setRecord(set) + SET_CURSOR_OFFSET, 0);
-  const tuning = tuningOf(load<u32>(setRecord(set), SET_SERVICE_OFFSET));
+  const record = setRecord(set);
+  atomic.store<u64>(record + SET_CURSOR_OFFSET, 0);
+  atomic.store<u64>(record + SET_LOCAL_CURSOR_OFFSET, 0);
+  atomic.store<u64>(record + SET_REMOTE_CURSOR_OFFSET, 0);
+  atomic.store<u32>(record + SET_SPILL_OFFSET, 0);
+  const tuning = tuningOf(load<u32>(record, SET_SERVICE_OFFSET));
   if (load<u32>(tuning, TUNING_PEERS_OFFSET) == set + 1) store<u32>(tuning, 0, TUNING_PEERS_OFFSET);
 }
 
@@ -133,12 +151,47 @@ export function modeOf(set: u32): u32 {
   return block == 0 ? MODE_UNKNOWN : blockMode(block);
 }
 
-/** Makes a block of the staged members; 0 when the arena is full. */
-function compileBlock(): u32 {
-  const length = measureLookup(stagedPolicy, stagedPtr, stagedCount);
-  const membersBytes = stagedCount * MEMBER_BYTES;
+/** Makes a block of the staged members, and beside it one for each half where zones count; 0 when the arena is full. */
+function compileBlocks(): u32 {
+  const block = compileBlock(stagedPtr, stagedCount, 0);
+  if (block == 0 || !stagedZoned || compileZones(block)) return block;
+  releaseRange(block, load<u32>(block, BLOCK_SIZE_OFFSET));
+  return 0;
+}
+
+/** False when the arena is full. */
+function compileZones(block: u32): bool {
+  let locals: u32 = 0;
+  for (let index: u32 = 0; index < stagedCount; index += 1) {
+    locals += u32(isLocal(load<u32>(stagedPtr + index * STAGED_BYTES)));
+  }
+  if (locals == 0 || locals == stagedCount) return true;
+  const sorted = acquireOrReclaim(stagedCount * STAGED_BYTES);
+  if (sorted == 0) return false;
+  let localPtr = sorted;
+  let remotePtr = sorted + locals * STAGED_BYTES;
+  for (let staged = stagedPtr; staged < stagedPtr + stagedCount * STAGED_BYTES; staged += STAGED_BYTES) {
+    const isHere = isLocal(load<u32>(staged));
+    memory.copy(isHere ? localPtr : remotePtr, staged, STAGED_BYTES);
+    if (isHere) localPtr += STAGED_BYTES;
+    else remotePtr += STAGED_BYTES;
+  }
+  const local = compileBlock(sorted, locals, 1);
+  const remote = local == 0 ? 0 : compileBlock(localPtr, stagedCount - locals, 1);
+  releaseRange(sorted, stagedCount * STAGED_BYTES);
+  if (remote != 0) {
+    store<u32>(block, local, BLOCK_LOCAL_OFFSET);
+    store<u32>(block, remote, BLOCK_REMOTE_OFFSET);
+  } else if (local != 0) releaseRange(local, load<u32>(local, BLOCK_SIZE_OFFSET));
+  return remote != 0;
+}
+
+/** Makes a block of `count` members; 0 when the arena is full. */
+function compileBlock(members: u32, count: u32, isPart: u32): u32 {
+  const length = measureLookup(stagedPolicy, members, count);
+  const membersBytes = count * MEMBER_BYTES;
   const size = BLOCK_MEMBERS_OFFSET + membersBytes + lookupBytes(stagedPolicy, length);
-  const scratchSize = scratchBytes(stagedPolicy, stagedCount, length);
+  const scratchSize = scratchBytes(stagedPolicy, count, length);
 
   const block = acquireOrReclaim(size);
   if (block == 0) return 0;
@@ -148,17 +201,20 @@ function compileBlock(): u32 {
     return 0;
   }
   store<u32>(block, stagedPolicy, BLOCK_POLICY_OFFSET);
-  store<u32>(block, stagedCount, BLOCK_COUNT_OFFSET);
+  store<u32>(block, count, BLOCK_COUNT_OFFSET);
   store<u32>(block, MODE_UNKNOWN, BLOCK_MODE_OFFSET);
   store<u32>(block, length, BLOCK_LOOKUP_LENGTH_OFFSET);
   store<u32>(block, block + BLOCK_MEMBERS_OFFSET + membersBytes, BLOCK_LOOKUP_OFFSET);
   store<u32>(block, size, BLOCK_SIZE_OFFSET);
-  const firstWeight = load<u32>(stagedPtr, STAGED_WEIGHT_OFFSET);
+  store<u32>(block, 0, BLOCK_LOCAL_OFFSET);
+  store<u32>(block, 0, BLOCK_REMOTE_OFFSET);
+  store<u32>(block, isPart, BLOCK_IS_PART_OFFSET);
+  const firstWeight = load<u32>(members, STAGED_WEIGHT_OFFSET);
   let isEqual: u32 = 1;
   let weight: u64 = 0;
-  for (let index: u32 = 0; index < stagedCount; index += 1) {
+  for (let index: u32 = 0; index < count; index += 1) {
     const member = block + BLOCK_MEMBERS_OFFSET + index * MEMBER_BYTES;
-    const staged = stagedPtr + index * STAGED_BYTES;
+    const staged = members + index * STAGED_BYTES;
     store<u32>(member, load<u32>(staged));
     store<u32>(member, load<u32>(staged, STAGED_WEIGHT_OFFSET), MEMBER_WEIGHT_OFFSET);
     isEqual &= u32(load<u32>(staged, STAGED_WEIGHT_OFFSET) == firstWeight);
@@ -167,7 +223,7 @@ function compileBlock(): u32 {
   store<u64>(block, weight, BLOCK_WEIGHT_OFFSET);
   store<u32>(block, isEqual, BLOCK_EQUAL_WEIGHTS_OFFSET);
   if (scratch != 0) {
-    compileLookup(block, stagedPtr, scratch);
+    compileLookup(block, members, scratch);
     releaseRange(scratch, scratchSize);
   }
   return block;
@@ -187,7 +243,13 @@ function bindMembers(block: u32): void {
 
 function publishBlock(set: u32, block: u32): void {
   const before = atomic.xchg<u32>(setRecord(set) + SET_BLOCK_OFFSET, block);
-  if (before != 0) retireBlock(before);
+  if (before == 0) return;
+  const local = load<u32>(before, BLOCK_LOCAL_OFFSET);
+  if (local != 0) {
+    retireBlock(local);
+    retireBlock(load<u32>(before, BLOCK_REMOTE_OFFSET));
+  }
+  retireBlock(before);
 }
 
 function endStaging(): void {

@@ -22,6 +22,8 @@ export interface Contender {
   readonly hasReports: boolean;
 }
 
+type Locality = ((place: number) => boolean) | undefined;
+
 export interface Outcome {
   readonly p50Us: number;
   readonly p99Us: number;
@@ -31,6 +33,8 @@ export interface Outcome {
   /** Requests of the busiest server over the mean of all. */
   readonly imbalance: number;
   readonly requests: number;
+  /** Part that stayed in its caller's zone; 0 without zones. */
+  readonly localShare: number;
 }
 
 export class Mesh {
@@ -47,6 +51,7 @@ export class Mesh {
   readonly #latenciesUs: number[] = [];
   #counted = 0;
   #errors = 0;
+  #local = 0;
 
   constructor(world: World, contender: Contender, seed: number, memories: Memories) {
     this.#world = world;
@@ -61,6 +66,7 @@ export class Mesh {
         seat: memories.seat(index, seed * 1_000 + index),
         policy: contender.policy,
         hasReports: contender.hasReports,
+        isLocal: world.prefersZone === false ? undefined : this.#localityOf(index),
         slowStartMs: world.slowStartMs ?? 10_000,
         endUs: world.seconds * 1_000_000,
       });
@@ -92,7 +98,7 @@ export class Mesh {
   }
 
   run(): Outcome {
-    for (const sidecar of this.#sidecars) this.#arrive(sidecar);
+    for (const [index, sidecar] of this.#sidecars.entries()) this.#arrive(sidecar, this.#localityOf(index));
     this.#agenda.run();
     const sorted = Float64Array.from(this.#latenciesUs).sort();
     const quantile = (part: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
@@ -105,28 +111,35 @@ export class Mesh {
       errorShare: this.#errors / this.#counted,
       imbalance: Math.max(...counts) / mean,
       requests: this.#counted,
+      localShare: this.#local / this.#counted,
     };
   }
 
   /** The sidecar's next request and, after it, all others (a Poisson process). */
-  #arrive(sidecar: Sidecar): void {
+  #arrive(sidecar: Sidecar, isLocal: Locality): void {
     const { load, servers, sidecars, seconds } = this.#world;
     const meanGapUs = (1_000_000 * sidecars) / (load * servers * CAPACITY_PER_SECOND);
     this.#agenda.after(this.#draws.exponential(meanGapUs), () => {
       if (this.#agenda.nowUs > seconds * 1_000_000) return;
-      this.#send(sidecar);
-      this.#arrive(sidecar);
+      this.#send(sidecar, isLocal);
+      this.#arrive(sidecar, isLocal);
     });
   }
 
-  #send(sidecar: Sidecar): void {
+  #send(sidecar: Sidecar, isLocal: Locality): void {
     const isCounted = this.#agenda.nowUs >= WARM_UP_US;
-    sidecar.send(Math.imul(this.#draws.below(KEYS), 0x9e3779b1), (isOk, us) => {
+    sidecar.send(Math.imul(this.#draws.below(KEYS), 0x9e3779b1), (isOk, us, place) => {
       if (!isCounted) return;
+      if (isLocal?.(place) === true) this.#local += 1;
       this.#counted += 1;
       if (!isOk || us > DEADLINE_US) this.#errors += 1;
       if (isOk) this.#latenciesUs.push(Math.min(us, DEADLINE_US));
     });
+  }
+
+  #localityOf(index: number): Locality {
+    const zone = this.#world.zoneOf?.(index);
+    return zone === undefined ? undefined : (place) => place % 2 === zone;
   }
 
   #addServer(): void {

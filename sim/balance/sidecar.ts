@@ -30,6 +30,8 @@ export interface SidecarOptions {
   /** Whether servers stand behind sidecars that report. */
   readonly hasReports: boolean;
   readonly slowStartMs: number;
+  /** Whether a server is in the sidecar's zone; `undefined`: zones do not count. */
+  readonly isLocal: ((place: number) => boolean) | undefined;
   /** Virtual time after which nothing repeats itself any more. */
   readonly endUs: number;
 }
@@ -50,7 +52,7 @@ export class Sidecar {
 
   /** Publishes who answers from now on. */
   publish(members: readonly Member[]): void {
-    const { agenda, seat, policy } = this.#options;
+    const { agenda, seat, policy, isLocal } = this.#options;
     const { main, number, firstSlot } = seat;
     main.setTime(agenda.nowUs + 1);
     for (const { place } of members) {
@@ -59,13 +61,17 @@ export class Sidecar {
       main.setInstance(firstSlot + place, 100, 1);
     }
     main.beginSet(number, POLICY_CODES[policy], number, members.length);
-    for (const { place } of members) main.addMember(firstSlot + place, 100, hashText(`i${place}`));
+    if (isLocal !== undefined) main.preferLocal();
+    for (const { place } of members) {
+      if (isLocal !== undefined) main.setLocal(firstSlot + place, isLocal(place) ? 1 : 0);
+      main.addMember(firstSlot + place, 100, hashText(`i${place}`));
+    }
     main.commitSet();
     this.#members = new Map(members.map((member) => [member.place, member]));
   }
 
   /** Sends one request; `done` hears how it ended and what it took. */
-  send(hash: number, done: (isOk: boolean, us: number) => void): void {
+  send(hash: number, done: (isOk: boolean, us: number, place: number) => void): void {
     const { agenda, seat } = this.#options;
     const { worker, number, firstSlot } = seat;
     const startedUs = agenda.nowUs;
@@ -85,7 +91,7 @@ export class Sidecar {
           worker.observeInstance(slot, Math.round(us), isOk ? RESULT_OK : RESULT_FAILED);
           worker.release(slot);
           worker.quiesce();
-          done(isOk, us);
+          done(isOk, us, member.place);
         });
       }),
     );

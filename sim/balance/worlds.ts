@@ -11,6 +11,10 @@ export interface World {
   readonly load: number;
   readonly seconds: number;
   readonly slowStartMs?: number;
+  /** Servers are in the zones 0 and 1 by turns. Of a sidecar: its zone. */
+  readonly zoneOf?: (sidecar: number) => number;
+  /** Whether sidecars prefer their zone; default: where there are zones. */
+  readonly prefersZone?: boolean;
   /** What happens, planned before the first request. */
   plan?(mesh: Mesh): void;
 }
@@ -128,6 +132,15 @@ export const WORLDS: readonly World[] = [
         });
       }
     },
+  },
+  {
+    name: "zones",
+    about: "16 servers in two zones; 8 of 10 callers are in one and have more to do than it can",
+    sidecars: 10,
+    servers: 16,
+    load: 0.7,
+    seconds: 15,
+    zoneOf: (sidecar) => (sidecar < 8 ? 0 : 1),
   },
   ...[0.5, 0.7, 0.9, 1.1, 1.3].map((load): World => {
     const about = `16 equal servers at ${load} of their capacity, one busy with something else`;

@@ -19,7 +19,6 @@ interface NotYetRow {
 
 const SERVICE_ROWS: readonly Omit<NotYetRow, "kind">[] = [
   { path: ["protocol"], isUnmet: (value) => value === "tcp", effect: "TCP services are not carried" },
-  { path: ["balance", "zone"], isUnmet: (value) => value === "prefer", effect: "zones are not looked at" },
   { path: ["hedge"], effect: "nothing is hedged" },
 ];
 

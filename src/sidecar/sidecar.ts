@@ -114,6 +114,7 @@ export class Sidecar implements AdminView {
       allocation: new Allocation(this.#balancer),
       snapshot: {
         namespace: config.namespace,
+        zone: config.zone,
         listen: config.listen.map(({ service }) => service),
         app: describeApp(config, own?.id),
       },

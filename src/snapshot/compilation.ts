@@ -31,13 +31,15 @@ export class Compilation {
   readonly issues: SnapshotIssue[] = [];
   readonly #documents: Documents;
   readonly #allocation: Allocation;
+  readonly #zone: string | undefined;
   readonly #services = new Map<string, IndexedService | undefined>();
   /** By service. */
   readonly #candidates = new Map<string, readonly Candidate[]>();
 
-  constructor(documents: Documents, allocation: Allocation) {
+  constructor(documents: Documents, allocation: Allocation, zone?: string) {
     this.#documents = documents;
     this.#allocation = allocation;
+    this.#zone = zone;
     allocation.beginSnapshot();
     for (const name of documents.services.keys()) this.serviceOf(name);
     for (const [name, instances] of documents.instances) this.#placeInstances(name, instances);
@@ -67,8 +69,9 @@ export class Compilation {
   setOf(service: IndexedService, tags: Readonly<Record<string, string>>, policy: Policy): number | undefined {
     const { name } = service.document;
     const wanted = Object.entries(tags).sort(([left], [right]) => (left < right ? -1 : 1));
-    const ownPolicy = service.document.policy.balance.policy;
-    const key = JSON.stringify([name, wanted, policy.balance.policy === ownPolicy ? "" : policy.balance.policy]);
+    const own = service.document.policy.balance;
+    const { policy: balance, zone } = policy.balance;
+    const key = JSON.stringify([name, wanted, balance === own.policy ? "" : balance, zone === own.zone ? "" : zone]);
     // Thousands of rules name the same few sets: a service's instances are gone through once for each set.
     const known = this.sets.get(key);
     if (known !== undefined) return known.id;
@@ -76,7 +79,8 @@ export class Compilation {
       return wanted.every(([tag, value]) => candidate.tags[tag] === value);
     });
     const members = candidates.map(({ member }) => member);
-    const set = this.#acquireSet(key, { policy: policy.balance.policy, service: service.index, members });
+    const prefersLocal = this.#zone !== undefined && zone === "prefer" ? { prefersLocal: true } : {};
+    const set = this.#acquireSet(key, { policy: balance, service: service.index, members, ...prefersLocal });
     if (set === undefined)
       this.refuse(`services/${name}`, "routes name more subsets of services than there is place for");
     return set;
@@ -134,7 +138,9 @@ export class Compilation {
       const protocol = instance.protocol ?? service.document.protocol;
       const flags = { isSidecar, isDraining: state === "draining", isApp: false, isLeaving: false };
       this.#place({ ...slot, service: service.index, id, address, protocol, ...flags, weight });
-      if (state === "ready") candidates.push({ member: { slot: slot.slot, weight, hash: hashText(id) }, tags });
+      const local = this.#zone !== undefined && instance.zone === this.#zone ? { isLocal: true } : {};
+      if (state === "ready")
+        candidates.push({ member: { slot: slot.slot, weight, hash: hashText(id), ...local }, tags });
     }
     // By slot: an order that does not change by itself, as the round robins want it.
     candidates.sort((left, right) => left.member.slot - right.member.slot);

@@ -46,8 +46,8 @@ export function compileSnapshot(
   options: SnapshotOptions,
   allocation: Allocation,
 ): CompiledSnapshot {
-  const { revision, namespace, listen = [], app } = options;
-  const compilation = new Compilation(documents, allocation);
+  const { revision, namespace, zone, listen = [], app } = options;
+  const compilation = new Compilation(documents, allocation, zone);
   const tables: HostTables = { hosts: new Map(), wildcards: new Map() };
   const { vhosts, catchAll } = lowerRoutes(documents.routes, compilation, tables);
   const listeners = listen.map((name) => compilation.serviceOf(name)?.index);

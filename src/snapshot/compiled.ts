@@ -10,6 +10,8 @@ export interface SnapshotOptions {
   readonly revision: number;
   /** `--namespace`: its services answer for their bare names too. */
   readonly namespace?: string | undefined;
+  /** `--zone`: where instances come first. */
+  readonly zone?: string | undefined;
   /** Services of `--listen`, in order. */
   readonly listen?: readonly string[];
   /** What stands beside us: everything inbound goes there. */

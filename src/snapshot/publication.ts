@@ -132,9 +132,11 @@ function planSets(previous: CompiledSnapshot | undefined, next: CompiledSnapshot
 
 function isSameContent(left: CompiledSet, right: CompiledSet): boolean {
   if (left.policy !== right.policy || left.service !== right.service) return false;
+  if (left.prefersLocal !== right.prefersLocal) return false;
   if (left.members.length !== right.members.length) return false;
   return left.members.every((member, index) => {
     const other = right.members[index];
-    return member.slot === other?.slot && member.weight === other.weight && member.hash === other.hash;
+    if (member.slot !== other?.slot || member.isLocal !== other.isLocal) return false;
+    return member.weight === other.weight && member.hash === other.hash;
   });
 }

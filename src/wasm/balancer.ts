@@ -61,6 +61,7 @@ export interface BalancerExports {
   slotIdle(slot: number): number;
   beginSet(set: number, policy: number, service: number, capacity: number): number;
   addMember(slot: number, weight: number, memberHash: number): void;
+  preferLocal(): void;
   commitSet(): number;
   clearSet(set: number): void;
   memberCountOf(set: number): number;
@@ -102,6 +103,8 @@ export interface Member {
   readonly weight: number;
   /** `hashText` of the instance's id: its place on rings, the same in every sidecar. */
   readonly hash: number;
+  /** Whether it runs in our zone. */
+  readonly isLocal?: boolean;
 }
 
 /** All that is published of a set at once. */
@@ -111,6 +114,8 @@ export interface SetContent {
   readonly service: number;
   /** In an order that does not change by itself: the round robins follow it. */
   readonly members: readonly Member[];
+  /** Whether local members come first, as far as their load allows. */
+  readonly prefersLocal?: boolean;
 }
 
 /** When instances of a service are set aside for failing (DESIGN §3, `outlier`). */
@@ -202,11 +207,15 @@ export class Balancer {
 
   /** Publishes a set's members and policy; every pick that begins from now on sees exactly these. */
   publishSet(set: number, content: SetContent): void {
-    const { policy, service, members } = content;
+    const { policy, service, members, prefersLocal = false } = content;
     this.#exports.setTime(this.#nowUs());
     let code = this.#exports.beginSet(set, POLICY_CODES[policy], service, members.length);
     if (code === COMMIT_OK) {
-      for (const { slot, weight, hash } of members) this.#exports.addMember(slot, weight, hash);
+      if (prefersLocal) this.#exports.preferLocal();
+      for (const { slot, weight, hash, isLocal } of members) {
+        if (prefersLocal) this.#exports.setLocal(slot, isLocal === true ? 1 : 0);
+        this.#exports.addMember(slot, weight, hash);
+      }
       code = this.#exports.commitSet();
     }
     if (code !== COMMIT_OK) {

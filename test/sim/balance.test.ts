@@ -39,6 +39,27 @@ test("a table names every contender and marks the best", () => {
   expect(text.match(/\*\*/g)).toHaveLength(2);
 });
 
+describe("two zones, most callers in one", () => {
+  /** `load` of all servers; 80 % of it comes from one zone, half of the servers. */
+  const run = (name: string, load: number, prefersZone: boolean) => {
+    const contender = CONTENDERS.find((one) => one.name === name)!;
+    return new Mesh({ ...worldOf("zones", 6), load, prefersZone }, contender, 1, new Memories()).run();
+  };
+
+  test.each(["adaptive", "round-robin", "least-connections"])("%s stays while the zone can bear it", (name) => {
+    expect(run(name, 0.4, true).localShare).toBeGreaterThan(0.95);
+    expect(run(name, 0.4, false).localShare).toBeLessThan(0.6);
+  });
+
+  test.each(["adaptive", "round-robin", "least-connections"])("%s spills what it cannot", (name) => {
+    const outcome = run(name, 0.7, true);
+    expect(outcome.localShare).toBeGreaterThan(0.7);
+    expect(outcome.localShare).toBeLessThan(0.91); // 0.2 + 0.5 / 0.7 is all that the zone can do
+    expect(outcome.p99Us).toBeLessThan(run(name, 0.7, false).p99Us * 3);
+    expect(outcome.errorShare).toBe(0);
+  });
+});
+
 describe("adaptive", () => {
   test("equal servers: as good as least connections, within a tenth", () => {
     const rowOf = play("equal", 6, "adaptive", "least-connections", "random");

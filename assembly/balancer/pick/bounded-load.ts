@@ -5,10 +5,10 @@
 // somebody always is. The bound counts the request that is being picked and is rounded up, so an idle instance always
 // has room and one that has none of the others' load is not shut out by fractions. The average is the service's, per
 // weight, over all workers: it is kept as a sum, so a pick reads it in one load per worker. Of a subset by tags the
-// members are compared with the service's average too.
+// members are compared with the service's average too; those of a zone with the average as if all were sent there.
 
 import { SET_BLOCK_OFFSET, TUNING_PEERS_OFFSET } from "../../abi/balancer-table.ts";
-import { memberWeight, totalWeight } from "../block.ts";
+import { isPart, memberWeight, totalWeight } from "../block.ts";
 import { inflightOf, inflightOfService } from "../gauges.ts";
 import { setRecord } from "../sets.ts";
 import { tuningOf } from "../tuning.ts";
@@ -41,6 +41,7 @@ export function hasRoom(block: u32, index: u32, slot: u32): bool {
 function readAverage(block: u32): void {
   boundLoad = u64(inflightOfService(boundService)) + 1;
   boundWeight = totalWeight(block);
+  if (isPart(block)) return;
   const widest = load<u32>(tuningOf(boundService), TUNING_PEERS_OFFSET);
   if (widest == 0) return;
   const peers = atomic.load<u32>(setRecord(widest - 1) + SET_BLOCK_OFFSET);

@@ -132,6 +132,38 @@ describe("sets", () => {
   });
 });
 
+describe("zones", () => {
+  const instances = {
+    users: {
+      a: { address: "10.0.0.1:80", zone: "z1" },
+      b: { address: "10.0.0.2:80", zone: "z2" },
+      c: { address: "10.0.0.3:80" },
+    },
+  };
+  const compileIn = (zone: string | undefined, balance: object) => {
+    const documents = parseMesh({ services: { users: { balance } }, instances });
+    const [set] = compileSnapshot(documents, { revision: 1, zone }, new Allocation(new FakeSlots())).sets;
+    return { prefersLocal: set?.prefersLocal === true, local: set?.members.map(({ isLocal }) => isLocal === true) };
+  };
+
+  it("are preferred by default, where we know ours", () => {
+    expect(compileIn("z1", {})).toEqual({ prefersLocal: true, local: [true, false, false] });
+    expect(compileIn("z2", { zone: "prefer" })).toEqual({ prefersLocal: true, local: [false, true, false] });
+    expect(compileIn(undefined, {})).toEqual({ prefersLocal: false, local: [false, false, false] });
+  });
+
+  it("do not count where the document says so, be it in a rule", () => {
+    expect(compileIn("z1", { zone: "ignore" }).prefersLocal).toBe(false);
+    const documents = parseMesh({
+      services: { users: {} },
+      instances,
+      routes: { r: { rules: [{ to: [{ service: "users" }], balance: { zone: "ignore" } }] } },
+    });
+    const { sets } = compileSnapshot(documents, { revision: 1, zone: "z1" }, new Allocation(new FakeSlots()));
+    expect(sets.map(({ prefersLocal }) => prefersLocal === true).sort()).toEqual([false, true]);
+  });
+});
+
 describe("subsets", () => {
   it("that many rules name are gathered once: ten thousand rules over as many instances would take seconds", () => {
     const [rules, instances] = [50, 20];
