@@ -43,6 +43,7 @@ describe.each(DRIVER_NAMES)("%s", (driver) => {
       mesh,
       flags: ["--workers", "2", "--socket-driver", driver, "--log-level", "debug"],
       env: { NODE_OPTIONS: `--import=${join(projectRoot, "test/support/break-workers.mjs")}` },
+      isTrapExpected: true,
     });
   });
 

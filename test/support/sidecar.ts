@@ -4,8 +4,8 @@
 //   await using sidecar = await startSidecar({ mesh });
 //
 // It runs from source, so that a test never sees a stale build; `npm test` sets PILLION_TEST_PROGRAM=bin/pillion, which
-// runs what was just compiled. A sidecar that a test did not end itself must end cleanly on SIGTERM, exit 0, or the
-// test fails.
+// runs what was just compiled. A sidecar that a test did not end itself must end cleanly on SIGTERM, exit 0, and none
+// of its workers may have trapped or hung, or the test fails.
 
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,6 +14,9 @@ import { request } from "undici";
 import { parseListeningLine } from "../../src/cli/demo/ready.ts";
 import { type Program, residentBytes, startProgram, waitUntil } from "./process.ts";
 import { projectRoot } from "./source.ts";
+
+/** What the supervisor says of a worker that trapped, hung or exited. */
+export const WORKER_ENDED = "a worker ended; it is started again";
 
 /** A mesh file in a folder of its own. */
 export interface MeshFolder extends AsyncDisposable {
@@ -52,6 +55,8 @@ export interface SidecarOptions {
   readonly app?: { readonly service: string; readonly address: string; readonly id?: string };
   readonly flags?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
+  /** Default false: a worker that ended by itself fails the test, whatever the test was about. */
+  readonly isTrapExpected?: boolean;
   /** Default true; a sidecar that cannot become ready is looked at by its log. */
   readonly isReadyAwaited?: boolean;
 }
@@ -99,7 +104,7 @@ export function startPillion(args: readonly string[], env: NodeJS.ProcessEnv = {
 
 /** Starts a sidecar and waits until it is ready. */
 export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
-  const { mesh, app, flags = [], env = {}, isReadyAwaited = true } = options;
+  const { mesh, app, flags = [], env = {}, isTrapExpected = false, isReadyAwaited = true } = options;
   const url = typeof mesh === "string" ? mesh : mesh.url;
   const own = app === undefined ? [] : ["--service", app.service, "--app", app.address];
   const id = app?.id === undefined ? [] : ["--instance", app.id];
@@ -110,7 +115,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const program = startPillion(args, env);
   try {
     const [line = ""] = await program.waitForLine(/^\{.*"msg":"listening".*$/);
-    const sidecar = createSidecar(program, parseListeningLine(line) ?? {});
+    const sidecar = createSidecar(program, parseListeningLine(line) ?? {}, isTrapExpected);
     if (isReadyAwaited) await waitForReady(sidecar);
     return sidecar;
   } catch (error) {
@@ -129,7 +134,7 @@ export function waitForReady(sidecar: Sidecar): Promise<void> {
   });
 }
 
-function createSidecar(program: Program, ports: Readonly<Record<string, string>>): Sidecar {
+function createSidecar(program: Program, ports: Readonly<Record<string, string>>, isTrapExpected: boolean): Sidecar {
   const portOf = (name: string) => ports[name] ?? "";
   const read = async <T>(path: string): Promise<T> => {
     const { statusCode, body } = await request(`http://${portOf("admin")}${path}`);
@@ -142,6 +147,8 @@ function createSidecar(program: Program, ports: Readonly<Record<string, string>>
     if (!program.isRunning) return;
     const ending = await program.stop();
     if (ending.code !== 0) throw new Error(`sidecar ended with ${JSON.stringify(ending)}\n${program.lines.join("\n")}`);
+    const traps = program.lines.filter((line) => line.includes(WORKER_ENDED));
+    if (traps.length > 0 && !isTrapExpected) throw new Error(`workers ended by themselves\n${traps.join("\n")}`);
   };
   return {
     program,
