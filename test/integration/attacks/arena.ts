@@ -1,0 +1,94 @@
+// Where attacks happen: one sidecar with one worker, so that the bystander shares everything with the attackers;
+// honest apps; and for each attack by an app a service of its own.
+//
+//   web      HTTP/1.1, the bystander's    web2     HTTP/2, the attackers'    aside   HTTP/1.1, the patient attackers'
+
+import { expect } from "vitest";
+import { GLITCH_NAMES } from "../../../src/telemetry/index.ts";
+import { startServer, startTcpServer } from "../../support/foreign-servers.ts";
+import { waitUntil } from "../../support/process.ts";
+import { createMesh, type Sidecar, startSidecar } from "../../support/sidecar.ts";
+import type { Attack } from "./attack.ts";
+import { type Bystander, type Lap, startBystander } from "./bystander.ts";
+import { Peer, type PeerOptions } from "./peer.ts";
+
+const GROWTH_BYTES_MAX = 64 * 2 ** 20;
+/** Answers of the bystander before any attack: one second of them. */
+const QUIET_COUNT = 200;
+
+export interface Verdict {
+  readonly bystander: Lap;
+  readonly grownBytes: number;
+}
+
+export interface Arena extends AsyncDisposable {
+  readonly sidecar: Sidecar;
+  /** How much longer attacks are that could be shorter. */
+  readonly volume: number;
+  /** The bystander before any attack. */
+  readonly quiet: Lap;
+  open(options?: PeerOptions): Promise<Peer>;
+  /** Requests of a service that are under way. */
+  inFlight(service: string): Promise<number>;
+  /** Carries one attack out and judges what every attack is judged by. */
+  face(attack: Attack): Promise<Verdict>;
+}
+
+export async function createArena(attacks: readonly Attack[]): Promise<Arena> {
+  const stack = new AsyncDisposableStack();
+  const [web, web2] = [stack.use(await startServer("http1")), stack.use(await startServer("http2"))];
+  const instances = (address: string) => [{ id: "a", address }];
+  const limits = { requests: 100_000, pending: 100_000 };
+  const services: Record<string, unknown> = {
+    web: { instances: instances(web.address) },
+    web2: { protocol: "http2", limits, instances: instances(web2.address) },
+    aside: { instances: instances(web.address) },
+  };
+  const hosts = new Map<Attack, string>();
+  for (const attack of attacks.filter(({ app }) => app !== undefined)) {
+    const { protocol, serve } = attack.app!;
+    const server = stack.use(await startTcpServer(serve));
+    const host = `hostile-${hosts.size}`;
+    hosts.set(attack, host);
+    services[host] = { protocol, retry: { attempts: 0 }, instances: instances(server.address) };
+  }
+  const mesh = stack.use(createMesh({ services }));
+  const sidecar = stack.use(await startSidecar({ mesh, flags: ["--workers", "1"] }));
+  const bystander = stack.use(startBystander(sidecar.outbound, "web"));
+  await waitUntil("the bystander is served", () => bystander.mark >= QUIET_COUNT);
+  const inFlight = async (service: string) => (await sidecar.metric("pillion_inflight", { service })) ?? 0;
+  const arena: Arena = {
+    sidecar,
+    volume: process.env.PILLION_FULL === "1" ? 10 : 1,
+    quiet: bystander.since(0),
+    open: (options) => Peer.open(sidecar.outbound, options),
+    inFlight,
+    face: (attack) => face(arena, bystander, attack, hosts.get(attack) ?? ""),
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+  return arena;
+}
+
+async function face(arena: Arena, bystander: Bystander, attack: Attack, host: string): Promise<Verdict> {
+  const { sidecar } = arena;
+  const { glitches = [], ends, isPatient = false } = attack;
+  for (const kind of glitches) expect(GLITCH_NAMES).toContain(kind);
+  const count = async (kind: string) => (await sidecar.metric("pillion_glitches_total", { kind })) ?? 0;
+  const before = await Promise.all(glitches.map(count));
+  const residentBefore = sidecar.residentBytes();
+  const { mark } = bystander;
+  using peer = await arena.open(attack.peer);
+  await attack.run(peer, arena, host);
+  if (ends === "bounded") await peer.beServed("aside");
+  else await peer.beCutOff(ends);
+  const grownBytes = sidecar.residentBytes() - residentBefore;
+  expect(bystander.failures).toEqual([]);
+  expect(grownBytes).toBeLessThan(GROWTH_BYTES_MAX);
+  for (const [index, kind] of glitches.entries()) {
+    await waitUntil(`${kind} is counted`, async () => (await count(kind)) > (before[index] ?? 0));
+  }
+  peer[Symbol.dispose]();
+  if (!isPatient) await waitUntil("what it began is over", async () => (await arena.inFlight("web2")) === 0);
+  expect(await sidecar.metric("pillion_worker_restarts_total")).toBe(0);
+  return { bystander: bystander.since(mark), grownBytes };
+}
