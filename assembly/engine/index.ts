@@ -24,7 +24,7 @@ import { checkUpstream } from "./proxy/rest.ts";
 import { refusedDeadline } from "./proxy/room.ts";
 import { createSilence } from "./proxy/silence.ts";
 import { seedRandom } from "./random.ts";
-import { activateSnapshot, snapshotSpare } from "./route/index.ts";
+import { activateSnapshot, hasSnapshot, isClaimed, snapshotSpare } from "./route/index.ts";
 import { forgetConnection, hasMoreRecords, writeRecords } from "./sweep.ts";
 import {
   C_IN_USE,
@@ -75,6 +75,11 @@ export function accept(listenerKind: u32, listenerService: u32, peerBytes: u32, 
   if (connection == 0) return -1;
   if (isDraining) drainOne(connection);
   return i32(connectionHandle(connection));
+}
+
+/** Whether a route or a service claims the authority of `length` bytes that lies in TEXT_AREA. */
+export function knowsHost(length: u32): u32 {
+  return hasSnapshot() && isClaimed(TEXT_AREA, length) ? 1 : 0;
 }
 
 /** `length` bytes lie at READ_BUFFER; all are taken. */

@@ -72,7 +72,7 @@ function prefixed(first: string | number, found: readonly Found[]): Found[] {
 
 /** Flags of `pillion run` whose value, as written, is not acted on; yields what happens instead. */
 export const NOT_YET_FLAGS: Readonly<Record<string, (text: string) => string | undefined>> = {
-  intercept: (text) => (text === "redirect" ? "redirected connections are not recognised" : undefined),
   state: () => "nothing is kept on disk",
-  unknown: () => "hosts outside of the mesh are answered with no-route",
+  unknown: (text) =>
+    text === "pass" ? "redirected connections only; requests to our own port are answered with no-route" : undefined,
 };

@@ -5,6 +5,7 @@ export {
   BEAT_MS,
   type Endpoint,
   type FromWorker,
+  type InterceptSetup,
   type ListenerOffer,
   type Program,
   type ToWorker,

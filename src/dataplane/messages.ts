@@ -3,6 +3,7 @@
 // Types only, so that both sides may import it. Nothing here is on a request's way: listeners, snapshots, the beat of
 // the heart, batches of log entries.
 
+import type { Address } from "../base/index.ts";
 import type { SharedDescriptors, WorkerModules } from "../wasm/index.ts";
 
 /** What a worker thread is started with. */
@@ -12,6 +13,17 @@ export interface WorkerSetup {
   readonly seed: number;
   readonly modules: WorkerModules;
   readonly sockets: SocketsSetup;
+  /** What redirected connections need; undefined: none come. */
+  readonly intercept?: InterceptSetup | undefined;
+}
+
+/** `--intercept redirect` as a worker needs it. */
+export interface InterceptSetup {
+  /** `--unknown`. */
+  readonly unknown: "pass" | "deny";
+  readonly app: Address | undefined;
+  /** Ports of this process: a connection that was going to one of them would come back. */
+  readonly ownPorts: readonly number[];
 }
 
 /** What moves the bytes of cleartext connections. */
@@ -46,6 +58,8 @@ export interface ListenerOffer {
   /** Number of the `--listen` flag; 0 for the other kinds. */
   readonly number: number;
   readonly descriptor: number;
+  /** Whether the rules of interception lead here (src/interception). */
+  readonly takesRedirected?: boolean;
 }
 
 export type ToWorker =

@@ -10,6 +10,7 @@
 //
 // A Wasm trap or any other exception is not caught: it ends the worker, and the supervisor starts another.
 
+import type { Socket } from "node:net";
 import {
   RECORD_CLOSE,
   RECORD_CONNECT,
@@ -74,6 +75,20 @@ export class Pump implements SocketHost {
   /** Accepts connections of one descriptor; resolves when it listens. */
   listen(offer: ListenerOffer, failed: (failure: AcceptFailure) => void): Promise<Listener> {
     return this.#driver.listen(offer, failed);
+  }
+
+  /** Takes over a socket of Node with what was read of it; false: there is no room, it was closed. */
+  adopt(socket: Socket, origin: Origin, first: readonly Buffer[]): boolean {
+    const handle = this.#driver.adopt(socket, origin);
+    if (handle < 0) return false;
+    const { readBuffer } = this.#engine;
+    for (const bytes of first) {
+      // All is read by one `receive` or less: what is looked at is bounded (intercept/detect.ts).
+      readBuffer.set(bytes);
+      this.#engine.receive(handle, bytes.length, monotonicUs());
+    }
+    this.schedule();
+    return true;
   }
 
   /** Asks for a turn once the sockets that are readable now have been read. */

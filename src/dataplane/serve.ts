@@ -7,13 +7,15 @@ import { lookup } from "node:dns";
 import type { MessagePort } from "node:worker_threads";
 import { GLITCHES_COUNT, ROLE_DOWNSTREAM } from "../../assembly/abi/engine-codes.ts";
 import { GOAWAY_GRACE_MS } from "../../assembly/abi/limits.ts";
-import { assertNever, monotonicUs } from "../base/index.ts";
+import { assertNever, Bug, monotonicUs } from "../base/index.ts";
 import type { Engine } from "../wasm/index.ts";
 import type { ChosenDriver } from "./choose-driver.ts";
+import { Interceptor } from "./intercept/interceptor.ts";
 import { LogBatch } from "./log-batch.ts";
 import {
   BEAT_MS,
   type FromWorker,
+  type InterceptSetup,
   type ListenerOffer,
   type Program,
   type ToWorker,
@@ -35,8 +37,13 @@ const LAST_CALLERS_MS = GOAWAY_GRACE_MS + 500;
 type Port = Pick<MessagePort, "postMessage" | "on">;
 
 /** Serves until the thread ends. `wake` lets others ask for a turn (a freed limit). */
-export function serve(engine: Engine, port: Port, driver: ChosenDriver): { readonly wake: () => void } {
-  return new Service(engine, port, driver);
+export function serve(
+  engine: Engine,
+  port: Port,
+  driver: ChosenDriver,
+  intercept?: InterceptSetup,
+): { readonly wake: () => void } {
+  return new Service(engine, port, driver, intercept);
 }
 
 class Service {
@@ -45,6 +52,7 @@ class Service {
   readonly #pump: Pump;
   readonly #upstreams = new Upstreams(systemLookup, () => performance.now());
   readonly #logs: LogBatch;
+  readonly #interceptor: Interceptor | undefined;
   #listeners: readonly Listener[] = [];
   #acceptFailures = 0;
   #toldMs = Number.NEGATIVE_INFINITY;
@@ -52,7 +60,7 @@ class Service {
   /** Since when nothing is under way, while draining. */
   #idleFromMs: number | undefined;
 
-  constructor(engine: Engine, port: Port, driver: ChosenDriver) {
+  constructor(engine: Engine, port: Port, driver: ChosenDriver, intercept: InterceptSetup | undefined) {
     this.#engine = engine;
     this.#port = port;
     this.#logs = new LogBatch((bytes) => this.#say({ type: "logs", bytes }));
@@ -63,6 +71,13 @@ class Service {
       log: (entry) => this.#logs.write(entry),
       turned: () => this.#turned(),
     });
+    if (intercept !== undefined) {
+      this.#interceptor = new Interceptor({
+        setup: intercept,
+        adopt: (socket, origin, first) => this.#pump.adopt(socket, origin, first),
+        knowsHost: (host) => engine.knowsHost(engine.writeText(host)) !== 0,
+      });
+    }
     port.on("message", (message: ToWorker) => this.#carryOut(message));
     setInterval(() => this.#beat(), BEAT_MS);
     this.#say({ type: "started", driver: driver.name, problem: driver.problem });
@@ -113,9 +128,15 @@ class Service {
   /** A rejection here (a descriptor that is none) is a bug and ends the worker. */
   async #listen(offers: readonly ListenerOffer[]): Promise<void> {
     const failed = (failure: AcceptFailure) => this.#acceptFailed(failure);
-    const opened = await Promise.all(offers.map((offer) => this.#pump.listen(offer, failed)));
+    const opened = await Promise.all(offers.map((offer) => this.#accept(offer, failed)));
     this.#listeners = [...this.#listeners, ...opened];
     this.#say({ type: "listening", count: this.#listeners.length });
+  }
+
+  #accept(offer: ListenerOffer, failed: (failure: AcceptFailure) => void): Promise<Listener> {
+    if (offer.takesRedirected !== true) return this.#pump.listen(offer, failed);
+    if (this.#interceptor === undefined) throw new Bug("a listener for redirected connections, and nobody for them");
+    return this.#interceptor.listen(offer, failed);
   }
 
   #closeListeners(kinds: readonly number[]): void {
@@ -152,7 +173,8 @@ class Service {
   /** Whether draining is over: no exchange, every byte taken, and callers gone or told often enough. */
   #lookForEnd(): void {
     const nowMs = performance.now();
-    if (this.#engine.exchangeCount() > 0 || !this.#pump.isFlushed) {
+    const relayed = this.#interceptor?.count ?? 0;
+    if (this.#engine.exchangeCount() > 0 || relayed > 0 || !this.#pump.isFlushed) {
       this.#idleFromMs = undefined;
       return;
     }

@@ -13,6 +13,7 @@
 // - A FIN is told by `ended` and leaves our side open; when both sides have ended the socket is closed, told by
 //   `closed`.
 
+import type { Socket } from "node:net";
 import type { Engine } from "../wasm/index.ts";
 import type { ListenerOffer } from "./messages.ts";
 
@@ -56,6 +57,8 @@ export interface SocketDriver {
   readonly isFlushed: boolean;
   /** Accepts from a descriptor, which is the driver's from now on; resolves when it listens. */
   listen(offer: ListenerOffer, failed: (failure: AcceptFailure) => void): Promise<Listener>;
+  /** Takes over an accepted socket of Node's, which is over for Node; its handle, or -1: no room, it was closed. */
+  adopt(socket: Socket, origin: Origin): number;
   /** Begins to connect; a SOCKET_* when that failed at once, and then nothing is told of the handle. */
   connect(handle: number, address: string, port: number): number | undefined;
   /** Carries out the RECORD_WRITE at `first` and those of the same connection right behind it; the last one's place. */

@@ -11,10 +11,10 @@ import type { WorkerSetup } from "./messages.ts";
 import { serve } from "./serve.ts";
 
 assert(parentPort !== null, "worker.ts is started as a worker thread");
-const { worker, seed, modules, sockets } = workerData as WorkerSetup;
+const { worker, seed, modules, sockets, intercept } = workerData as WorkerSetup;
 const balancer = instantiateBalancer(modules.balancer, modules.balancerMemory);
 balancer.start(worker, seed);
 const engine = instantiateEngine(modules.engine, balancer);
 engine.start(worker, seed, monotonicUs());
-const { wake } = serve(engine, parentPort, chooseDriver(sockets));
+const { wake } = serve(engine, parentPort, chooseDriver(sockets), intercept);
 watchAdmission(modules.balancerMemory, worker, wake);

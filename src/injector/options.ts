@@ -52,10 +52,7 @@ export interface Resources {
   readonly memoryLimit: string | undefined;
 }
 
-/**
- * Interception is off unless asked for: redirected connections are not carried yet (config/not-yet.ts), and a pod
- * whose rules lead nowhere would be cut off.
- */
+/** Interception is off unless asked for: its init container needs NET_ADMIN, which many namespaces do not admit. */
 export const INTERCEPT_DEFAULT = "off";
 
 /**

@@ -23,11 +23,12 @@ export interface ListeningSocket {
 }
 
 /** Binds and listens; `flag` is what chose the address, for the message of PILLION_LISTEN. */
-export function openListening(address: Address, flag: string): Promise<ListeningSocket> {
+export function openListening(address: Address, flag: string, isTwin = false): Promise<ListeningSocket> {
   const server = createServer();
   return new Promise((resolve, reject) => {
     server.once("error", (error) => reject(explainListen(address, flag, error)));
-    server.listen({ host: address.host, port: address.port, backlog: BACKLOG }, () => {
+    const ipv6Only = address.host === "::" && isTwin;
+    server.listen({ host: address.host, port: address.port, backlog: BACKLOG, ipv6Only }, () => {
       const { address: host, port } = server.address() as AddressInfo;
       const descriptor = duplicateDescriptor(descriptorOf(server));
       server.close();

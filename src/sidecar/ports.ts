@@ -3,12 +3,18 @@
 // Every one is opened by the main thread and offered to every worker as a duplicate. The inbound is opened only where
 // there is an app to carry to.
 
+import { existsSync } from "node:fs";
 import { LISTENER_INBOUND, LISTENER_OUTBOUND, LISTENER_SERVICE } from "../../assembly/abi/engine-records.ts";
 import { type Address, formatAddress } from "../base/index.ts";
 import type { ProcessConfig } from "../config/index.ts";
 import type { ListenerOffer } from "../dataplane/index.ts";
 import { closeDescriptor } from "./descriptor.ts";
 import { type ListeningSocket, openListening } from "./listening.ts";
+
+/** Of names. */
+const TWIN = " IPv6";
+/** What IPv6 has for the two addresses that a redirect leads to. */
+const IPV6_TWINS: Readonly<Record<string, string>> = { "127.0.0.1": "::1", "0.0.0.0": "::" };
 
 interface Port {
   /** Flag, or flag and service: how people name it. */
@@ -21,13 +27,16 @@ interface Port {
 
 export class Ports {
   readonly #ports: Port[] = [];
+  #takesRedirected = false;
 
   /** Opens what the flags ask for; on failure closes what was opened and throws PILLION_LISTEN. */
   static async open(config: ProcessConfig): Promise<Ports> {
     const ports = new Ports();
     try {
+      ports.#takesRedirected = config.intercept === "redirect";
       await ports.#add("outbound", LISTENER_OUTBOUND, 0, config.outbound, "--outbound");
       if (config.app !== undefined) await ports.#add("inbound", LISTENER_INBOUND, 0, config.inbound, "--inbound");
+      if (ports.#takesRedirected) await ports.#addTwins();
       for (const [number, { address, service }] of config.listen.entries()) {
         await ports.#add(`listen ${service}`, LISTENER_SERVICE, number, address, "--listen");
       }
@@ -58,7 +67,9 @@ export class Ports {
     const offers: ListenerOffer[] = [];
     try {
       for (const { kind, number, socket, isOpen } of this.#ports) {
-        if (isOpen) offers.push({ kind, number, descriptor: socket.duplicate() });
+        if (!isOpen) continue;
+        const takesRedirected = this.#takesRedirected && kind !== LISTENER_SERVICE;
+        offers.push({ kind, number, descriptor: socket.duplicate(), ...(takesRedirected ? { takesRedirected } : {}) });
       }
       return offers;
     } catch (error) {
@@ -76,8 +87,29 @@ export class Ports {
     }
   }
 
+  /** Ports in use. */
+  get numbers(): readonly number[] {
+    return this.#ports.map(({ socket }) => socket.address.port);
+  }
+
+  /** The rules lead IPv6 connections to the same port of IPv6 (where the host has it). */
+  async #addTwins(): Promise<void> {
+    if (!existsSync("/proc/net/if_inet6")) return;
+    for (const { name, kind, socket } of [...this.#ports]) {
+      const host = IPV6_TWINS[socket.address.host];
+      if (host === undefined) continue;
+      await this.#add(`${name}${TWIN}`, kind, 0, { host, port: socket.address.port }, `--${name}`);
+    }
+  }
+
   async #add(name: string, kind: number, number: number, address: Address | undefined, flag: string): Promise<void> {
     if (address === undefined) return;
-    this.#ports.push({ name, kind, number, socket: await openListening(address, flag), isOpen: true });
+    this.#ports.push({
+      name,
+      kind,
+      number,
+      socket: await openListening(address, flag, name.endsWith(TWIN)),
+      isOpen: true,
+    });
   }
 }

@@ -20,9 +20,9 @@ import {
 } from "../admin/index.ts";
 import { type Address, type Clock, createRandom, formatAddress, type RootLog, systemClock } from "../base/index.ts";
 import { formatMeshUrl, type ProcessConfig } from "../config/index.ts";
-import { type WorkerSetup, workerEntry, workerFlags } from "../dataplane/index.ts";
+import { type InterceptSetup, type WorkerSetup, workerEntry, workerFlags } from "../dataplane/index.ts";
 import type { Registry, RegistryEvent } from "../discovery/index.ts";
-import { Allocation, type LocalApp } from "../snapshot/index.ts";
+import { Allocation } from "../snapshot/index.ts";
 import { createAccessLog, createLineWriter, createMetrics, type LineWriter, type Metrics } from "../telemetry/index.ts";
 import {
   Balancer,
@@ -36,6 +36,7 @@ import { AppWatch } from "./app-watch.ts";
 import { closeDescriptor } from "./descriptor.ts";
 import { InstanceWatch } from "./instance-watch.ts";
 import { explainListen } from "./listening.ts";
+import { describeApp } from "./local-app.ts";
 import { createSources } from "./metric-sources.ts";
 import { describeOwnInstance, OwnInstance } from "./own-instance.ts";
 import { Ports } from "./ports.ts";
@@ -46,8 +47,6 @@ import { releaseStartMemory } from "./start-memory.ts";
 import { Supervisor } from "./supervisor.ts";
 import { describeDocuments, listInstances, listServices } from "./view.ts";
 
-/** The app's name where no `--service` gives one. */
-const UNNAMED_SERVICE = "app";
 const STDOUT = 1;
 /** How often a sidecar that is not ready yet looks again. */
 const READY_LOOK_MS = 25;
@@ -107,7 +106,7 @@ export class Sidecar implements AdminView {
     this.#balancer = new Balancer(modules.balancer);
     this.#lines = config.accessLog === "text" ? createLineWriter(STDOUT) : undefined;
     this.#supervisor = this.#createSupervisor({ ...modules, balancerMemory: this.#balancer.memory });
-    const own = ports.inbound === undefined ? undefined : describeOwnInstance(config, ports.inbound);
+    const own = ports.inbound && describeOwnInstance(config, ports.inbound);
     this.#instanceWatch = new InstanceWatch({ balancer: this.#balancer, clock, log });
     this.#publisher = new Publisher({
       balancer: this.#balancer,
@@ -258,13 +257,13 @@ export class Sidecar implements AdminView {
       workers: this.#workers(),
       startThread: (worker) => {
         const sockets = { driver: this.#config.socketDriver, descriptors: this.#descriptorsOf(worker) };
-        const setup: WorkerSetup = { worker, seed: random.below(2 ** 32), modules, sockets };
+        const intercept = this.#describeIntercept();
+        const setup: WorkerSetup = { worker, seed: random.below(2 ** 32), modules, sockets, intercept };
         return new Worker(workerEntry, { workerData: setup, execArgv: [...workerFlags], name: `data plane ${worker}` });
       },
       clearWorker: (worker) => {
         this.#balancer.clearWorker(worker);
-        for (const descriptor of new DescriptorTable(this.#descriptorsOf(worker)).takeAll())
-          closeDescriptor(descriptor);
+        new DescriptorTable(this.#descriptorsOf(worker)).takeAll().forEach(closeDescriptor);
       },
       offerListeners: () => this.#ports.offer(),
       takeLogs,
@@ -272,6 +271,12 @@ export class Sidecar implements AdminView {
       random,
       log: this.#log,
     });
+  }
+
+  #describeIntercept(): InterceptSetup | undefined {
+    const { intercept, unknown, app } = this.#config;
+    const ownPorts = [...this.#ports.numbers, ...this.#servers.map(({ address }) => address.port)];
+    return intercept === "redirect" ? { unknown, app, ownPorts } : undefined;
   }
 
   /** What a worker has open and cannot close when it dies. */
@@ -387,11 +392,4 @@ export class Sidecar implements AdminView {
     if (isAppGone || !this.#ports.hasOutbound) return;
     while (this.#appWatch?.isUp === true && !signal.aborted) await this.#clock.sleep(APP_LOOK_MS, signal);
   }
-}
-
-function describeApp(config: ProcessConfig, id: string | undefined): LocalApp | undefined {
-  const { app, service, appProtocol } = config;
-  if (app === undefined) return undefined;
-  const name = service ?? UNNAMED_SERVICE;
-  return { service: name, id: id ?? name, address: app, protocol: appProtocol };
 }

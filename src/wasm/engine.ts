@@ -23,6 +23,8 @@ export interface EngineExports {
   loadSnapshot(length: number, nowUs: number): number;
   /** A socket was accepted; the peer's address lies in the text area. A handle, or -1: full, destroy the socket. */
   accept(listenerKind: number, listenerService: number, peerBytes: number, nowUs: number): number;
+  /** Whether a route or a service claims the authority in the text area: 1 or 0. */
+  knowsHost(length: number): number;
   /** `length` bytes lie in the read buffer; all are consumed on return. */
   receive(handle: number, length: number, nowUs: number): void;
   /** The peer's FIN. */

@@ -170,6 +170,7 @@ function quietExports(): EngineExports {
     deadline: () => 0,
     drain: () => undefined,
     drainDownstream: () => undefined,
+    knowsHost: () => 0,
     exchangeCount: () => 0,
     connectionCount: () => 0,
     connectionsBy: () => 0,

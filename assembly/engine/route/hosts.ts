@@ -43,6 +43,12 @@ export function findHost(ptr: u32, length: u32): void {
   if (hostVhost == <u32>NONE && hostService == <u32>NONE) hostVhost = load<u32>(program, PROGRAM_CATCH_ALL_AT);
 }
 
+/** Whether a route or a service claims an authority. */
+export function isClaimed(ptr: u32, length: u32): bool {
+  findHost(ptr, length);
+  return hostVhost != <u32>NONE || hostService != <u32>NONE;
+}
+
 function searchHost(ptr: u32, length: u32): void {
   let wildVhost: u32 = NONE;
   let wildService: u32 = NONE;

@@ -8,12 +8,14 @@
 //   rewriteHead(head, rule)                        request: path, host, fields; on the scratch head
 //   keepEdits(rule) · editResponse(head, kept) · releaseEdits(kept)      response: fields, over the life of an exchange
 //   answerRule(request, answer, rule) · ruleText(rule) + ruleTextBytes   redirects and direct responses
+//   isClaimed(ptr, length)                         whether anybody answers for an authority
 //   findNamed(head, id, name, nameBytes)           the first field of that name
 //   hashOf(head, policy, peer, peerBytes)          for `pick`; before rewriteHead, with the policy of the snapshot
 //   instanceAt(slot) · instanceId(slot) · serviceName(index) + nameBytes · serviceMetrics(index)
 
 import { editResponse, keepEdits, releaseEdits } from "./edits.ts";
 import { findNamed, hashOf } from "./hash.ts";
+import { isClaimed } from "./hosts.ts";
 import {
   matchRoute,
   matchService,
@@ -48,6 +50,7 @@ export {
   hasSnapshot,
   instanceAt,
   instanceId,
+  isClaimed,
   keepEdits,
   matchRoute,
   matchService,

@@ -57,6 +57,11 @@ export class SocketAddress {
     return this.#bytes.readInt32LE(0);
   }
 
+  /** The port in it; of both families it follows the family. */
+  readPort(): number {
+    return this.#bytes.readUInt16BE(2);
+  }
+
   /** The IP address in it; empty for other families. */
   read(): string {
     const family = this.#bytes.readUInt16LE(0);

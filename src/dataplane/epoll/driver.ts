@@ -2,9 +2,9 @@
 //
 //   wait ─► read every ready socket, one receive each ─► turn: poll, one writev for each connection, settle ─► wait …
 //
-// The loop runs inside libuv's check phase (visits.ts). One system call for each read and each write, one wait for all
-// that is ready: nothing else is done for a request besides the work of the engine.
+// The loop runs inside libuv's check phase (visits.ts). One call for each read and each write, one wait for all.
 
+import type { Socket } from "node:net";
 import { RECORD_WRITE, SOCKET_RESET } from "../../../assembly/abi/engine-records.ts";
 import { monotonicUs } from "../../base/index.ts";
 import { type DescriptorTable, type Engine, RECORD_WORDS } from "../../wasm/index.ts";
@@ -22,7 +22,7 @@ import { Acceptor } from "./acceptor.ts";
 import { SocketAddress } from "./addresses.ts";
 import { behind, breakLeg, Leg, Legs } from "./leg.ts";
 import { ENDING, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EVERYTHING, Poller, READABLE } from "./poller.ts";
-import { pendingFailure, resetOnClose, startConnecting } from "./socket.ts";
+import { pendingFailure, resetOnClose, startConnecting, takeDescriptor } from "./socket.ts";
 import { EAGAIN, type Kernel, SHUT_WR } from "./system-calls.ts";
 import { READ_BYTES, Transfer, VECTORS_MAX } from "./transfer.ts";
 import { Visits } from "./visits.ts";
@@ -78,7 +78,6 @@ export class EpollDriver implements SocketDriver {
   }
 
   async listen(offer: ListenerOffer, failed: (failure: AcceptFailure) => void): Promise<Listener> {
-    const origin: Origin = { kind: offer.kind, number: offer.number };
     const eventId = this.#acceptors.length;
     const acceptor = new Acceptor({
       kernel: this.#kernel,
@@ -87,7 +86,7 @@ export class EpollDriver implements SocketDriver {
       offer,
       eventKind: LISTENER,
       eventId,
-      take: (descriptor, peer) => this.#accept(descriptor, peer, origin),
+      take: (descriptor, peer) => this.#accept(descriptor, peer, offer) >= 0,
       failed,
       stopped: () => {
         this.#acceptors[eventId] = undefined;
@@ -97,6 +96,11 @@ export class EpollDriver implements SocketDriver {
     this.#descriptors.keep(offer.descriptor);
     this.#acceptors.push(acceptor);
     return acceptor;
+  }
+
+  adopt(socket: Socket, origin: Origin): number {
+    const peer = socket.remoteAddress ?? "";
+    return this.#accept(takeDescriptor(this.#kernel, socket), peer, origin);
   }
 
   connect(handle: number, ip: string, port: number): number | undefined {
@@ -281,8 +285,7 @@ export class EpollDriver implements SocketDriver {
       this.#closeIfBothEnded(leg);
       return;
     }
-    const { errno } = this.#transfer;
-    if (errno !== EAGAIN) this.#end(leg, failureOfErrno(errno));
+    if (this.#transfer.errno !== EAGAIN) this.#end(leg, failureOfErrno(this.#transfer.errno));
   }
 
   #finishConnect(leg: Leg, events: number): boolean {
@@ -328,13 +331,13 @@ export class EpollDriver implements SocketDriver {
 
   // ── Legs ───────────────────────────────────────────────────────────────────────────────────────
 
-  #accept(descriptor: number, peer: string, origin: Origin): boolean {
+  #accept(descriptor: number, peer: string, origin: Origin): number {
     this.#nowUs = monotonicUs();
-    const handle = this.#host.accept(peer, origin, this.#nowUs);
-    if (handle >= 0 && this.#open(new Leg(handle, descriptor, false)) === undefined) return true;
+    const handle = descriptor < 0 ? -1 : this.#host.accept(peer, origin, this.#nowUs);
+    if (handle >= 0 && this.#open(new Leg(handle, descriptor, false)) === undefined) return handle;
     if (handle < 0) this.#kernel.calls.close(descriptor);
     else this.#host.closed(handle, SOCKET_RESET, this.#nowUs);
-    return false;
+    return -1;
   }
 
   /** Watches a new descriptor; a SOCKET_* when the kernel has no room for that, and then it is closed. */
@@ -358,9 +361,9 @@ export class EpollDriver implements SocketDriver {
   /** Keeps what the kernel did not take of the records from `first` to `last`; EPOLLOUT will tell when it has room. */
   #keepRest(leg: Leg, first: number, last: number, taken: number): void {
     const { records } = this.#engine;
-    const all: number[] = [];
-    for (let at = first; at <= last; at += RECORD_WORDS) all.push(records[at + 2]!, records[at + 3]!);
-    leg.rest = behind(all, taken);
+    leg.rest = [];
+    for (let at = first; at <= last; at += RECORD_WORDS) leg.rest.push(records[at + 2]!, records[at + 3]!);
+    leg.rest = behind(leg.rest, taken);
     this.#unflushed += 1;
   }
 
@@ -376,8 +379,7 @@ export class EpollDriver implements SocketDriver {
 
   #closeIfBothEnded(leg: Leg): void {
     if (!leg.isEnded || !leg.isShutDown || leg.rest.length > 0 || leg.isOver) return;
-    this.#release(leg);
-    this.#host.closed(leg.handle, leg.failure, this.#nowUs);
+    this.#end(leg, leg.failure);
   }
 
   /** The socket is gone. */

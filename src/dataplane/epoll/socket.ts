@@ -1,10 +1,12 @@
 // What is done with a socket once in its life: made and connected, asked what went wrong, made to close with a reset.
 
+import type { Socket } from "node:net";
 import { SOCKET_RESET } from "../../../assembly/abi/engine-records.ts";
 import { failureOfErrno } from "../failure.ts";
 import { SocketAddress } from "./addresses.ts";
 import {
   EINPROGRESS,
+  F_DUPFD_CLOEXEC,
   IPPROTO_TCP,
   type Kernel,
   SO_ERROR,
@@ -35,6 +37,14 @@ export function startConnecting(kernel: Kernel, address: SocketAddress, ip: stri
   if (errno === EINPROGRESS) return { descriptor };
   calls.close(descriptor);
   return { failure: failureOfErrno(errno) };
+}
+
+/** Takes a socket out of Node: a duplicate is ours, Node closes its own without a word. Below zero: full. */
+export function takeDescriptor(kernel: Kernel, socket: Socket): number {
+  const { fd } = (socket as unknown as { _handle: { fd: number } })._handle;
+  const descriptor = kernel.calls.fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  socket.destroy();
+  return descriptor;
 }
 
 /** Nagle's algorithm off; what a listening socket accepts inherits it. */

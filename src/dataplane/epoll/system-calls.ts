@@ -17,6 +17,7 @@ export interface SystemCalls {
   accept4(descriptor: number, address: bigint, bytesAddress: bigint, flags: number): number;
   shutdown(descriptor: number, how: number): number;
   close(descriptor: number): number;
+  fcntl(descriptor: number, command: number, argument: number): number;
   setsockopt(descriptor: number, level: number, option: number, address: bigint, bytes: number): number;
   getsockopt(descriptor: number, level: number, option: number, address: bigint, bytesAddress: bigint): number;
   epoll_create1(flags: number): number;
@@ -48,6 +49,8 @@ export const SO_LINGER = 13;
 export const IPPROTO_TCP = 6;
 export const TCP_NODELAY = 1;
 export const SHUT_WR = 1;
+/** F_LINUX_SPECIFIC_BASE + 6. */
+export const F_DUPFD_CLOEXEC = 1030;
 
 const I = "i32";
 const P = "u64";
@@ -59,6 +62,7 @@ const SIGNATURES = {
   accept4: { arguments: [I, P, P, I], return: I },
   shutdown: { arguments: [I, I], return: I },
   close: { arguments: [I], return: I },
+  fcntl: { arguments: [I, I, I], return: I },
   setsockopt: { arguments: [I, I, I, P, I], return: I },
   getsockopt: { arguments: [I, I, I, P, P], return: I },
   epoll_create1: { arguments: [I], return: I },

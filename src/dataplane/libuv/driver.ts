@@ -45,7 +45,20 @@ export class LibuvDriver implements SocketDriver {
 
   listen(offer: ListenerOffer, failed: (failure: AcceptFailure) => void): Promise<Listener> {
     const origin: Origin = { kind: offer.kind, number: offer.number };
-    return startListener(offer, (socket) => this.#accept(socket, origin), failed);
+    return startListener(offer, (socket) => this.adopt(socket, origin) >= 0, failed);
+  }
+
+  adopt(accepted: Socket, origin: Origin): number {
+    const handle = this.#host.accept(accepted.remoteAddress ?? "", origin, monotonicUs());
+    if (handle < 0) {
+      accepted.destroy();
+      return handle;
+    }
+    // Node wraps a handle that it is given; its types know descriptors only (DESIGN §8, "reading into Wasm memory").
+    const options = { handle: takeHandle(accepted), onread: this.#onread(handle), allowHalfOpen: true };
+    this.#attach(handle, new Socket(options as object));
+    this.schedule();
+    return handle;
   }
 
   connect(handle: number, address: string, port: number): undefined {
@@ -160,19 +173,6 @@ export class LibuvDriver implements SocketDriver {
     this.schedule();
   };
 
-  #accept(accepted: Socket, origin: Origin): boolean {
-    const handle = this.#host.accept(accepted.remoteAddress ?? "", origin, monotonicUs());
-    if (handle < 0) {
-      accepted.destroy();
-      return false;
-    }
-    // Node wraps a handle that it is given; its types know descriptors only (DESIGN §8, "reading into Wasm memory").
-    const options = { handle: takeHandle(accepted), onread: this.#onread(handle), allowHalfOpen: true };
-    this.#attach(handle, new Socket(options as object));
-    this.schedule();
-    return true;
-  }
-
   /**
    * Reports bytes that the kernel has not taken yet once it has. An empty write behind them brings the callback: giving
    * one to every write would cost a tick for each, and only slow readers need it.
@@ -224,10 +224,21 @@ export class LibuvDriver implements SocketDriver {
   }
 }
 
+/** The part of a TCPWrap that says whether it reads. */
+interface ReadingHandle {
+  reading: boolean;
+  readStop(): void;
+}
+
 /** Takes the libuv handle out of a paused socket, which is good for nothing afterwards. */
 function takeHandle(socket: Socket): unknown {
-  const holder = socket as unknown as { _handle: unknown };
+  const holder = socket as unknown as { _handle: ReadingHandle | undefined };
   const handle = holder._handle;
-  holder._handle = null;
+  // One that was read from: as new, so that who gets it begins to read.
+  if (handle !== undefined) {
+    handle.readStop();
+    handle.reading = false;
+  }
+  holder._handle = undefined;
   return handle;
 }

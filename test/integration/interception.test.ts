@@ -1,0 +1,126 @@
+// A pod whose connections are led through its sidecar: foreign clients, foreign servers, two hosts, real rules.
+
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { createNamespaces, type Namespaces, PEER, POD, requireNamespaces } from "../support/namespaces.ts";
+import { requireProgram } from "../support/programs.ts";
+import { createMesh } from "../support/sidecar.ts";
+import { projectRoot } from "../support/source.ts";
+
+const PILLION = join(projectRoot, "bin/pillion");
+const SERVERS = join(projectRoot, "test/support/intercepted-servers.mjs");
+
+/** A service of the mesh that answers elsewhere than where the app thinks it is. */
+const MESH = { services: { web: { hosts: ["web.example"], instances: [{ id: "a", address: `${PEER.ipv4}:9001` }] } } };
+
+/** The app's user calls; what curl printed and how it ended. */
+function callerOf(hosts: Namespaces, from: string) {
+  return (...args: string[]) => {
+    const { code, output } = hosts.run(from, "setpriv", ["--reuid", "65534", "--clear-groups", "--", ...args]);
+    return code === 0 ? output : `exit ${code}`;
+  };
+}
+
+interface Started extends AsyncDisposable {
+  readonly hosts: Namespaces;
+}
+
+async function startPod(driver: string, flags: readonly string[] = []): Promise<Started> {
+  const hosts = createNamespaces();
+  const mesh = createMesh(MESH);
+  const close = async () => {
+    await hosts[Symbol.asyncDispose]();
+    await mesh[Symbol.asyncDispose]();
+  };
+  try {
+    await Promise.all([
+      hosts.start(hosts.peer, process.execPath, [SERVERS, "peer"]).waitForLine(/^ready$/),
+      hosts.start(hosts.pod, process.execPath, [SERVERS, "app"]).waitForLine(/^ready$/),
+    ]);
+    const rules = ["--inbound-port", "15006", "--exclude-inbound-ports", "15021"];
+    expect(hosts.run(hosts.pod, PILLION, ["intercept", "setup", ...rules])).toMatchObject({ code: 0, errors: "" });
+    const run = ["run", "--mesh", mesh.url, "--service", "shop", "--app", "127.0.0.1:8080", "--drain", "2s"];
+    const own = ["--advertise", POD.ipv4, "--intercept", "redirect", "--socket-driver", driver, ...flags];
+    const user = ["--reuid", "1337", "--regid", "1337", "--clear-groups", "--"];
+    hosts.run(hosts.pod, "chmod", ["-R", "a+rX", mesh.folder]);
+    const sidecar = hosts.start(hosts.pod, "setpriv", [...user, PILLION, ...run, ...own]);
+    await sidecar.waitForLine(/"msg":"ready"/);
+    return { hosts, [Symbol.asyncDispose]: close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function requireAll(context: { skip(note?: string): never }): void {
+  requireNamespaces(context);
+  for (const program of ["nft", "curl", "setpriv"]) requireProgram(context, program);
+  if (!existsSync(join(projectRoot, "build/wasm/engine.wasm")))
+    throw new Error("build first: node tools/task.mjs build");
+}
+
+test.for(["epoll", "libuv"])("%s: the app's connections", async (driver, context) => {
+  requireAll(context);
+  await using pod = await startPod(driver);
+  const { hosts } = pod;
+  const call = callerOf(hosts, hosts.pod);
+  const curl = (...args: string[]) => call("curl", "-sS", "-m", "10", ...args);
+  const to = (address: string) => ["--connect-to", `::${address}`];
+
+  // Wherever it was going, a request for a service goes to one of its instances; others arrive where they were going.
+  expect(curl(...to(`${PEER.ipv4}:80`), "http://web.example/")).toBe("instance web.example");
+  expect(curl(...to(`[${PEER.ipv6}]:80`), "http://web.example/")).toBe("instance web.example");
+  expect(curl(...to(`${PEER.ipv4}:80`), "http://elsewhere.example/")).toBe("elsewhere elsewhere.example");
+  expect(curl(...to(`[${PEER.ipv6}]:80`), "http://elsewhere.example/")).toBe("elsewhere elsewhere.example");
+  const h2 = "--http2-prior-knowledge";
+  expect(curl(h2, ...to(`${PEER.ipv4}:80`), "http://web.example/")).toBe("instance web.example");
+  expect(curl(h2, ...to(`${PEER.ipv4}:81`), "http://elsewhere.example/")).toBe("elsewhere-h2 elsewhere.example");
+  // Behind the first request the connection is the engine's, as any other.
+  const url = "http://web.example/";
+  const twice = "instance web.example1instance web.example0";
+  expect(curl("-w", "%{num_connects}", ...to(`${PEER.ipv4}:80`), url, url)).toBe(twice);
+  // A client that says nothing but its preface before the server's SETTINGS, as grpc-go does.
+  const wait = (target: string, authority: string) => call(process.execPath, SERVERS, "wait", target, authority);
+  expect(wait(`${PEER.ipv4} 80`, "web.example")).toBe("instance web.example");
+  expect(wait(`${PEER.ipv4} 81`, "elsewhere.example")).toBe("elsewhere-h2 elsewhere.example");
+  // A large body, both ways, unread.
+  expect(curl("-d", "x".repeat(100_000), ...to(`${PEER.ipv4}:80`), "http://elsewhere.example/size")).toBe("100000");
+
+  // TCP: the client first, the server first (twice: the second time it is known), a half-close, nobody there.
+  const talk = (target: string, word: string) => call(process.execPath, SERVERS, "talk", target, word);
+  expect(talk(`${PEER.ipv4} 7`, "\u0001\u0002binary")).toBe("\u0001\u0002binary");
+  expect(talk(`${PEER.ipv6} 7`, "hello")).toBe("hello");
+  for (const _ of [1, 2]) expect(talk(`${PEER.ipv4} 2525`, "QUIT\r\n")).toBe("220 mail ready\r\n221 bye QUIT\r\n");
+  expect(talk(`${PEER.ipv4} 3306`, "login")).toBe("220 mail ready\r\n221 bye login");
+  expect(talk(`${PEER.ipv4} 4`, "hello")).toBe("ECONNRESET");
+  // What goes to the sidecar by name is answered by it, as ever.
+  expect(curl("-x", "http://127.0.0.1:15001", "http://web.example/")).toBe("instance web.example");
+});
+
+test.for(["epoll", "libuv"])("%s: the app's callers", async (driver, context) => {
+  requireAll(context);
+  await using pod = await startPod(driver);
+  const { hosts } = pod;
+  const call = callerOf(hosts, hosts.peer);
+  const curl = (...args: string[]) => call("curl", "-sS", "-m", "10", ...args);
+  expect(curl(`http://${POD.ipv4}:8080/`)).toBe(`app ${POD.ipv4}:8080`);
+  expect(curl(`http://[${POD.ipv6}]:8080/`)).toBe(`app [${POD.ipv6}]:8080`);
+  expect(curl(`http://${POD.ipv4}:15006/`)).toBe(`app ${POD.ipv4}:15006`);
+  // Another port of the pod, HTTP or not, is the app's own.
+  expect(curl(`http://${POD.ipv4}:9090/`)).toBe(`metrics ${POD.ipv4}:9090`);
+  // The sidecar's own ports are not reached through it.
+  expect(call(process.execPath, SERVERS, "talk", `${POD.ipv4} 15001`, "hello")).toBe("ECONNRESET");
+  expect(call(process.execPath, SERVERS, "talk", `${POD.ipv4} 15000`, "hello")).toBe("ECONNRESET");
+});
+
+test("--unknown deny: what is outside of the mesh is not reached", async (context) => {
+  requireAll(context);
+  await using pod = await startPod("epoll", ["--unknown", "deny"]);
+  const call = callerOf(pod.hosts, pod.hosts.pod);
+  const curl = (...args: string[]) => call("curl", "-sS", "-m", "10", "--connect-to", `::${PEER.ipv4}:80`, ...args);
+  expect(curl("http://web.example/")).toBe("instance web.example");
+  expect(curl("http://elsewhere.example/")).toContain("no-route");
+  expect(call(process.execPath, SERVERS, "talk", `${PEER.ipv4} 7`, "\u0001x")).toBe("ECONNRESET");
+  expect(call(process.execPath, SERVERS, "talk", `${PEER.ipv4} 3306`, "x")).toBe("ECONNRESET");
+});
