@@ -222,7 +222,7 @@ describe("what others write", () => {
   test("only the instances of services that are wanted or routed to are asked for", async (context) => {
     await using etcd = await startEtcd(requireProgram(context, "etcd"));
     await putKeys(etcd.client, { ...SEED, "/pillion/instances/other/a": at(1), "/pillion/instances/third/a": at(1) });
-    const registry = openEtcdRegistry({ endpoints: [etcd.address] });
+    const registry = openEtcdRegistry({ endpoints: [etcd.address] }, { interest: "wanted" });
     await registry.start();
     expect([...registry.picture!.documents.instances.keys()]).toEqual(["users"]);
     await registry.want("other");

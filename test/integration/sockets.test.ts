@@ -135,7 +135,8 @@ describe.each(DRIVER_NAMES)("%s", (driver) => {
   });
 
   // libuv accepts and closes at once what it has no descriptor for.
-  test.runIf(driver === "epoll")("at the limit of descriptors connections wait", async (context) => {
+  const testEpoll = driver === "epoll" ? test : () => {};
+  testEpoll("at the limit of descriptors connections wait", async (context) => {
     const prlimit = requireProgram(context, "prlimit");
     const limit = (most: number | string) => {
       execFileSync(prlimit, ["--pid", `${sidecar.program.pid}`, `--nofile=${most}:`]);

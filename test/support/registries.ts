@@ -114,6 +114,7 @@ export function openEtcdRegistry(
     random: createRandom(),
     log: silentLog,
     timing: QUICK,
+    interest: "all", // as the product opens it (decision 6)
     ...options,
   });
 }

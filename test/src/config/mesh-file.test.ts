@@ -194,7 +194,7 @@ rotues: {}
       "mesh.yaml:10:32: services.users.retry.when.1: must be at most 599",
       expect.stringMatching(/^mesh.yaml:10:49: services.users.retry.bodyLimit: "5foo" is not a size/),
       "mesh.yaml:11:13: services.users.health: has path and grpc, but needs exactly one of path, grpc, tcp",
-      "mesh.yaml:11:20: services.users.health.path: must begin with /",
+      "mesh.yaml:11:20: services.users.health.path: must begin with /, and be visible ASCII",
       "mesh.yaml:13:9: services.users.instances.0.address: is missing",
       "mesh.yaml:13:10: services.users.instances.0.adress: unknown field adress (did you mean address?)",
       expect.stringMatching(/^mesh.yaml:14:19: services.users.instances.1.address: "1.2.3.4" is not an address/),
