@@ -114,6 +114,15 @@ test.for(["epoll", "libuv"])("%s: the app's callers", async (driver, context) =>
   expect(call(process.execPath, SERVERS, "talk", `${POD.ipv4} 15000`, "hello")).toBe("ECONNRESET");
 });
 
+test("an inbound listener of both families knows where IPv4 connections were going", async (context) => {
+  requireAll(context);
+  await using pod = await startPod("epoll", ["--inbound", "[::]:15006"]);
+  const curl = (url: string) => callerOf(pod.hosts, pod.hosts.peer)("curl", "-sS", "-m", "10", url);
+  expect(curl(`http://${POD.ipv4}:9090/`)).toBe(`metrics ${POD.ipv4}:9090`);
+  expect(curl(`http://[${POD.ipv6}]:9090/`)).toBe(`metrics [${POD.ipv6}]:9090`);
+  expect(curl(`http://${POD.ipv4}:8080/`)).toBe(`app ${POD.ipv4}:8080`);
+});
+
 test("--unknown deny: what is outside of the mesh is not reached", async (context) => {
   requireAll(context);
   await using pod = await startPod("epoll", ["--unknown", "deny"]);

@@ -25,7 +25,9 @@ export class OriginalDestinations {
 
   /** Where it was going; undefined: here, nobody redirected it. */
   of(socket: Socket): Address | undefined {
-    const { localAddress = "", localPort } = socket;
+    const { localPort } = socket;
+    // A listener of both families (`--inbound [::]:15006`) has IPv4 in IPv6's clothes (RFC 4291 §2.5.5.2).
+    const localAddress = (socket.localAddress ?? "").replace(/^::ffff:(?=\d+\.)/, "");
     const level = isIPv6(localAddress) ? SOL_IPV6 : SOL_IP;
     const room = this.#room;
     room.clear();
