@@ -95,6 +95,13 @@ export const H2_STREAMS_MAX = 256;
 export const H2_PEER_STREAMS_MAX = 1024;
 /** Stream receive window that we advertise: a bulk stream needs more than RFC 9113's 64 KiB (node#50972). */
 export const H2_STREAM_WINDOW_BYTES = 262144;
+/**
+ * Stream receive window that an upstream has at first: RFC 9113's. It grows to H2_STREAM_WINDOW_BYTES once the client
+ * has taken half of it, for so many streams of a client at a time: else 256 answers that nobody reads hold 64 MiB
+ * (A15). So one downstream connection makes at most 256 × 64 KiB + 16 × 192 KiB = 19 MiB of HTTP/2 answers wait.
+ */
+export const H2_UPSTREAM_WINDOW_BYTES = 65535;
+export const H2_WIDE_STREAMS_MAX = 16;
 /** Connection receive window: credit is returned on receipt, so this only covers one turn of all streams. */
 export const H2_CONNECTION_WINDOW_BYTES = 4194304;
 /** SETTINGS_MAX_FRAME_SIZE that we advertise: the default. */
@@ -160,7 +167,10 @@ export const H2_WINDOW_UPDATES_PER_DATA = 20;
 export const H2_REFUSED_STREAMS_MAX = 100;
 /** A connection retires well before identifiers run out (HAProxy, nginx: by count; RFC 9113 §5.1.1: 2^31 - 1). */
 export const H2_LAST_STREAM_ID = 1073741823;
-/** Frames of one connection handled in one turn, then the next connection (HAProxy 5d0f5f816, A35). */
+/**
+ * Frames of one connection handled in one turn, then the next connection (HAProxy 5d0f5f816, A35). Resets have no lower
+ * bound of their own: each ends its stream in O(1), so a turn of resets costs no more than one of any other frames.
+ */
 export const FRAMES_PER_TURN_MAX = 100;
 
 // ── Times ────────────────────────────────────────────────────────────────────────────────────────

@@ -55,6 +55,8 @@ export interface SidecarOptions {
   readonly app?: { readonly service: string; readonly address: string; readonly id?: string };
   readonly flags?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
+  /** The process' limit of open files (`ulimit -n`). */
+  readonly descriptors?: number;
   /** Default false: a worker that ended by itself fails the test, whatever the test was about. */
   readonly isTrapExpected?: boolean;
   /** Default true; a sidecar that cannot become ready is looked at by its log. */
@@ -96,15 +98,18 @@ export interface InstanceRow {
 }
 
 /** Starts `pillion` with any arguments. */
-export function startPillion(args: readonly string[], env: NodeJS.ProcessEnv = {}): Program {
+export function startPillion(args: readonly string[], env: NodeJS.ProcessEnv = {}, descriptors?: number): Program {
   const program = process.env.PILLION_TEST_PROGRAM;
-  if (program !== undefined) return startProgram(join(projectRoot, program), args, { env });
-  return startProgram(process.execPath, ["--disable-warning=ExperimentalWarning", "src/main.ts", ...args], { env });
+  const fromSource = [process.execPath, "--disable-warning=ExperimentalWarning", "src/main.ts"];
+  const command = [...(program === undefined ? fromSource : [join(projectRoot, program)]), ...args];
+  if (descriptors !== undefined) command.unshift("sh", "-c", `ulimit -n ${descriptors} && exec "$0" "$@"`);
+  const [name = "", ...rest] = command;
+  return startProgram(name, rest, { env });
 }
 
 /** Starts a sidecar and waits until it is ready. */
 export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
-  const { mesh, app, flags = [], env = {}, isTrapExpected = false, isReadyAwaited = true } = options;
+  const { mesh, app, flags = [], env = {}, descriptors, isTrapExpected = false, isReadyAwaited = true } = options;
   const url = typeof mesh === "string" ? mesh : mesh.url;
   const own = app === undefined ? [] : ["--service", app.service, "--app", app.address];
   const id = app?.id === undefined ? [] : ["--instance", app.id];
@@ -112,7 +117,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     .filter((name) => !flags.includes(`--${name}`))
     .flatMap((name) => [`--${name}`, "127.0.0.1:0"]);
   const args = ["run", "--mesh", url, ...own, ...id, ...ports, "--drain", "5s", ...flags];
-  const program = startPillion(args, env);
+  const program = startPillion(args, env, descriptors);
   try {
     const [line = ""] = await program.waitForLine(/^\{.*"msg":"listening".*$/);
     const sidecar = createSidecar(program, parseListeningLine(line) ?? {}, isTrapExpected);

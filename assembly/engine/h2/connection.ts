@@ -17,6 +17,7 @@ import {
   H2_PEER_STREAMS_MAX,
   H2_STREAM_WINDOW_BYTES,
   H2_STREAMS_MAX,
+  H2_UPSTREAM_WINDOW_BYTES,
 } from "../../abi/limits.ts";
 import { release } from "../../core/pool.ts";
 import { setHuffman } from "../hpack/encoder.ts";
@@ -81,12 +82,14 @@ export function startH2(connection: u32): void {
   store<u32>(connection, FRAME_BYTES_DEFAULT, H_PEER_FRAME_BYTES);
   store<u32>(connection, STREAMS_DEFAULT, H_PEER_STREAMS_MAX);
   store<u32>(connection, U31_MAX, H_PEER_LAST);
-  store<u32>(connection, isPoolTight() ? WINDOW_DEFAULT : H2_STREAM_WINDOW_BYTES, H_STREAM_WINDOW);
+  const isUpstream = load<u8>(connection, C_ROLE) == ROLE_UPSTREAM;
+  const window: u32 = isUpstream ? H2_UPSTREAM_WINDOW_BYTES : H2_STREAM_WINDOW_BYTES;
+  store<u32>(connection, isPoolTight() ? WINDOW_DEFAULT : window, H_STREAM_WINDOW);
   store<u32>(connection, isPeer ? H2_PEER_STREAMS_MAX : H2_STREAMS_MAX, H_STREAMS_MAX);
   store<i32>(connection, H2_CONNECTION_WINDOW_BYTES, H_RECEIVE_WINDOW);
   // Before the peer's SETTINGS nobody knows whom the block is for: plain text suits every decoder.
   setHuffman(connection + H_ENCODER, false);
-  if (load<u8>(connection, C_ROLE) == ROLE_UPSTREAM) appendOutput(connection, PREFACE, PREFACE_BYTES);
+  if (isUpstream) appendOutput(connection, PREFACE, PREFACE_BYTES);
   else {
     store<u8>(connection, u8(MODE_PREFACE), H_MODE);
     store<u8>(connection, u8(PREFACE_BYTES), H_PREFACE_BYTES);

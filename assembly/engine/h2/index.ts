@@ -18,6 +18,7 @@
 //   sendEndH2(stream)                        ends our side without data
 //   resetH2(stream, code)                    RST_STREAM, once
 //   creditH2(stream, bytes)                  `bytes` of EVENT_DATA were passed on
+//   isNarrowH2(stream)  widenH2(stream)      an upstream's stream may have, and gets, the large window
 //   releaseStreamH2(stream)                  destroys the record; resets the stream first where it is not over
 //   goawayH2(connection, code, final)        first notice (2^31 - 1), then the final one
 //   pingH2(connection)                       answered by EVENT_PONG
@@ -35,8 +36,9 @@ import { receiveH2 } from "./receive.ts";
 import { reportedAtH2, sendReportH2, takesReportsH2 } from "./report.ts";
 import { sendDataH2, sendEndH2, sendHeadH2, sendInformationalH2, sendTrailersH2 } from "./send.ts";
 import { endH2, goawayH2, isFinalH2 } from "./shutdown.ts";
+import { STREAM_WIDE } from "./state.ts";
 import { canOpenH2, hasExtendedConnectH2, maxStreamsH2, openH2, releaseStreamH2, resetH2 } from "./streams.ts";
-import { creditH2, sendableH2 } from "./window.ts";
+import { creditH2, isNarrowH2, sendableH2, widenH2 } from "./window.ts";
 
 export {
   canOpenH2,
@@ -46,6 +48,7 @@ export {
   goawayH2,
   hasExtendedConnectH2,
   isFinalH2,
+  isNarrowH2,
   isOpenH2,
   maxStreamsH2,
   openH2,
@@ -55,6 +58,7 @@ export {
   releaseStreamH2,
   reportedAtH2,
   resetH2,
+  STREAM_WIDE,
   sendableH2,
   sendDataH2,
   sendEndH2,
@@ -66,4 +70,5 @@ export {
   startTurnH2,
   stopH2,
   takesReportsH2,
+  widenH2,
 };

@@ -93,6 +93,7 @@ export const S_HEAD_BYTES: u32 = S_CODEC + 12; // u32 decoded size of their fiel
 export const STREAM_RESET_BY_PEER: u32 = 1 << 16;
 export const STREAM_REFUSED: u32 = 1 << 17; // EVENT_REFUSE was given: the rest of the request is not heard
 export const STREAM_ANSWERED: u32 = 1 << 18; // some response byte was sent: a reset is not premature
+export const STREAM_WIDE: u32 = 1 << 19; // an upstream's window was widened: its client reads
 
 // ── Frames (RFC 9113 §6) ─────────────────────────────────────────────────────────────────────────
 export const FRAME_DATA: u32 = 0;

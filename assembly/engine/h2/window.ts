@@ -19,9 +19,12 @@ import {
   H2_FRAME_SIZE_ERROR,
   H2_PROTOCOL_ERROR,
   NONE,
+  ROLE_UPSTREAM,
 } from "../../abi/engine-codes.ts";
 import {
   H2_CONNECTION_WINDOW_BYTES,
+  H2_STREAM_WINDOW_BYTES,
+  H2_UPSTREAM_WINDOW_BYTES,
   OUTPUT_HIGH_BYTES,
   POOL_PRESSURE_FULL,
   POOL_PRESSURE_HIGH,
@@ -29,9 +32,10 @@ import {
 import { readU32 } from "../../core/bytes.ts";
 import { poolPressure } from "../../core/pool.ts";
 import { setStreamEvent } from "../http/event.ts";
-import { C_OUT_BYTES, C_STREAMS } from "../tables/connections.ts";
+import { C_OUT_BYTES, C_ROLE, C_STREAMS } from "../tables/connections.ts";
 import {
   findStream,
+  S_BODY_BYTES,
   S_CONNECTION,
   S_FLAGS,
   S_ID,
@@ -42,6 +46,7 @@ import {
   STREAM_RECEIVED_END,
   STREAM_RESET,
   STREAM_SENT_END,
+  setStreamFlag,
 } from "../tables/streams.ts";
 import { sendWindowUpdate } from "./frame.ts";
 import { repaySmallData, spendWindowUpdate } from "./guard.ts";
@@ -56,6 +61,7 @@ import {
   hasH2,
   S_OUTSTANDING,
   S_OVERHEAD,
+  STREAM_WIDE,
   U31_MAX,
   WINDOW_DEFAULT,
 } from "./state.ts";
@@ -86,11 +92,29 @@ export function creditH2(stream: u32, bytes: u32): void {
   oweStream(connection, stream, passed);
 }
 
+/** Whether an upstream's stream has passed on half of its first window, and more of it is to come. */
+export function isNarrowH2(stream: u32): bool {
+  if ((load<u32>(stream, S_FLAGS) & (STREAM_WIDE | STREAM_RECEIVED_END | STREAM_RESET)) != 0) return false;
+  if (load<u64>(stream, S_BODY_BYTES) < u64(H2_UPSTREAM_WINDOW_BYTES / 2)) return false;
+  const connection = load<u32>(stream, S_CONNECTION);
+  return load<u8>(connection, C_ROLE) == ROLE_UPSTREAM && !hasH2(connection, H2_DEAD) && !isPoolTight();
+}
+
+/** Gives such a stream the large window. */
+export function widenH2(stream: u32): void {
+  const connection = load<u32>(stream, S_CONNECTION);
+  const more: u32 = H2_STREAM_WINDOW_BYTES - H2_UPSTREAM_WINDOW_BYTES;
+  setStreamFlag(stream, STREAM_WIDE);
+  store<i32>(stream, load<i32>(stream, S_RECEIVE_WINDOW) + i32(more), S_RECEIVE_WINDOW);
+  sendWindowUpdate(connection, load<u32>(stream, S_ID), more);
+}
+
 /** Owes a stream `bytes` of credit, and gives it when half a window has come together. */
 export function oweStream(connection: u32, stream: u32, bytes: u32): void {
   const owed = load<u32>(stream, S_OWED) + bytes;
   store<u32>(stream, owed, S_OWED);
-  const full = load<u32>(connection, H_STREAM_WINDOW);
+  const isWide = (load<u32>(stream, S_FLAGS) & STREAM_WIDE) != 0;
+  const full: u32 = isWide ? H2_STREAM_WINDOW_BYTES : load<u32>(connection, H_STREAM_WINDOW);
   if (owed < full >> 1 && (owed < WINDOW_DEFAULT >> 1 || poolPressure() < <u32>POOL_PRESSURE_HIGH)) return;
   if ((load<u32>(stream, S_FLAGS) & (STREAM_RECEIVED_END | STREAM_RESET)) != 0) return;
   if (hasH2(connection, H2_DEAD)) return;

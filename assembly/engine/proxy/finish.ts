@@ -46,7 +46,7 @@ import { connectionOfStream, isH2, releaseStream, reset } from "./leg.ts";
 import { logExchange } from "./log.ts";
 import { recordExchange } from "./metrics.ts";
 import { leaveInstance } from "./occupancy.ts";
-import { destroyPipe, pipeClosed, unblock } from "./pipe.ts";
+import { destroyPipe, forgetWide, pipeClosed, unblock } from "./pipe.ts";
 import { returnConnection } from "./rest.ts";
 
 /** Looks whether an exchange is over, and ends it if so. Called after anything that may have been the last thing. */
@@ -84,6 +84,7 @@ export function abandonUpstream(exchange: u32, code: u32): void {
   store<u32>(exchange, 0, X_UP);
   if (!isWhole(up)) reset(up, code);
   const connection = connectionOfStream(up);
+  forgetWide(up, load<u32>(exchange, X_DOWN));
   unblock(up);
   resumeReading(connection); // whoever it was paused for is gone
   releaseStream(up);

@@ -12,10 +12,11 @@
 // A stream that found no room is put into its connection's blocked list; flushBlocked serves that list in turn.
 
 import { PROTOCOL_H1 } from "../../abi/engine-codes.ts";
-import { H1_WAITING_BYTES_MAX, REPLAY_SHARE } from "../../abi/limits.ts";
+import { H1_WAITING_BYTES_MAX, H2_WIDE_STREAMS_MAX, PEER_BUDGET_FACTOR, REPLAY_SHARE } from "../../abi/limits.ts";
 import { poolBytes, release } from "../../core/pool.ts";
+import { isNarrowH2, STREAM_WIDE, widenH2 } from "../h2/index.ts";
 import { persistHead, releaseHead } from "../http/head.ts";
-import { C_PROTOCOL, C_PROXY } from "../tables/connections.ts";
+import { C_PEER_IS_PILLION, C_PROTOCOL, C_PROXY, C_WIDE_STREAMS } from "../tables/connections.ts";
 import { pauseReading, resumeReading } from "../tables/control.ts";
 import {
   CHUNK_END,
@@ -33,7 +34,7 @@ import {
   STREAM_SENT_END,
   STREAM_SENT_HEAD,
 } from "../tables/streams.ts";
-import { credit, sendable, sendData, sendEnd, sendTrailers } from "./leg.ts";
+import { credit, isH2, sendable, sendData, sendEnd, sendTrailers } from "./leg.ts";
 
 // ── Pipe, 40 bytes in the exchange ───────────────────────────────────────────────────────────────
 const P_HEAD: u32 = 0; // first chunk
@@ -143,7 +144,7 @@ export function pipeData(pipe: u32, source: u32, sink: u32, ptr: u32, length: u3
       sendData(sink, from, part, isLast);
       if (isLast) store<u32>(pipe, load<u32>(pipe, P_FLAGS) | PIPE_CLOSED, P_FLAGS);
       if (part != 0) store<u32>(pipe, load<u32>(pipe, P_FLAGS) | PIPE_SPENT, P_FLAGS);
-      if (source != 0) credit(source, part);
+      if (source != 0) passOn(source, sink, part);
       from += part;
       left -= part;
     }
@@ -181,7 +182,7 @@ export function flushPipe(pipe: u32, source: u32, sink: u32): void {
     if (isLast) store<u32>(pipe, load<u32>(pipe, P_FLAGS) | PIPE_CLOSED, P_FLAGS);
     advance(pipe, part);
     budget -= part;
-    if (source != 0) credit(source, part);
+    if (source != 0) passOn(source, sink, part);
   }
   if (source != 0) resumeIfLow(pipe, source);
   if (load<u32>(pipe, P_WAITING) == 0 && pipeEnded(pipe) && !pipeClosed(pipe)) close(pipe, sink);
@@ -322,6 +323,29 @@ function advance(pipe: u32, length: u32): void {
   release(chunk);
   store<u32>(pipe, next, P_HEAD);
   if (next == 0) store<u32>(pipe, 0, P_TAIL);
+}
+
+/** `bytes` went from `source` to `sink`: credit for them, and the large window for an upstream whose client reads. */
+function passOn(source: u32, sink: u32, bytes: u32): void {
+  credit(source, bytes);
+  if (!isH2(source) || !isNarrowH2(source)) return;
+  const client = load<u32>(sink, S_CONNECTION);
+  const streams = load<u16>(client, C_WIDE_STREAMS);
+  if (u32(streams) >= wideStreamsMax(client)) return;
+  store<u16>(client, streams + 1, C_WIDE_STREAMS);
+  widenH2(source);
+}
+
+/** An upstream's stream is about to be let go of: another one of its client may have the large window. */
+export function forgetWide(source: u32, sink: u32): void {
+  if (sink == 0 || !isH2(source) || !hasStreamFlag(source, STREAM_WIDE)) return;
+  const client = load<u32>(sink, S_CONNECTION);
+  store<u16>(client, load<u16>(client, C_WIDE_STREAMS) - 1, C_WIDE_STREAMS);
+}
+
+function wideStreamsMax(client: u32): u32 {
+  const isPeer = load<u8>(client, C_PEER_IS_PILLION) != 0;
+  return isPeer ? H2_WIDE_STREAMS_MAX * PEER_BUDGET_FACTOR : H2_WIDE_STREAMS_MAX;
 }
 
 function pauseIfFull(pipe: u32, source: u32): void {

@@ -39,6 +39,8 @@ export const C_PROXY: u32 = 64;
 
 /** Downstream: u32 bytes of request heads that exchanges keep (upstream has a link of its pool there). */
 export const C_HEAD_BYTES: u32 = C_PROXY + 12;
+/** Downstream: u16 upstream streams whose window was widened for this client (upstream has its kind there). */
+export const C_WIDE_STREAMS: u32 = C_PROXY + 28;
 
 // ── The codec's fields: offsets 128 to 447 ───────────────────────────────────────────────────────
 export const C_CODEC: u32 = 128;

@@ -1,8 +1,10 @@
 // A listening descriptor, shared with other workers: accepts a few connections at a time.
 //
-// Out of descriptors, it rests: what waits stays in the kernel's backlog, another worker or a later moment takes it.
-// Level-triggered, because a turn takes only so many.
+// With half of the descriptors in use it closes what it accepts: a client learns at once what a backlog would hide, and
+// those already here can still be served. Out of descriptors, it rests: what waits stays in the kernel's backlog,
+// another worker or a later moment takes it. Level-triggered, because a turn takes only so many.
 
+import { firstReservedDescriptor } from "../descriptor-limit.ts";
 import type { ListenerOffer } from "../messages.ts";
 import type { AcceptFailure, Listener } from "../sockets.ts";
 import type { SocketAddress } from "./addresses.ts";
@@ -35,6 +37,8 @@ export interface AcceptorOptions {
 export class Acceptor implements Listener {
   readonly kind: number;
   readonly #options: AcceptorOptions;
+  /** From this number on descriptors are not for clients. */
+  readonly #reserved = firstReservedDescriptor();
   #timer: NodeJS.Timeout | undefined;
   #isOpen = true;
 
@@ -54,6 +58,11 @@ export class Acceptor implements Listener {
       address.clear();
       const flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
       const descriptor = kernel.calls.accept4(offer.descriptor, address.address, address.lengthAddress, flags);
+      if (descriptor >= this.#reserved) {
+        kernel.calls.close(descriptor);
+        failed({ kind: "full", problem: `half of this process' descriptors (${this.#reserved}) are in use` });
+        continue;
+      }
       if (descriptor >= 0) {
         if (!take(descriptor, address.read())) {
           failed({ kind: "full", problem: "the engine's connection table is full" });

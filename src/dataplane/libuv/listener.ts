@@ -4,6 +4,7 @@
 // for the next worker. Accepted sockets come paused, so that not a byte is read before the engine's buffer is theirs.
 
 import { createServer, type Server, type Socket } from "node:net";
+import { firstReservedDescriptor } from "../descriptor-limit.ts";
 import type { ListenerOffer } from "../messages.ts";
 import type { AcceptFailure, Listener } from "../sockets.ts";
 
@@ -17,7 +18,13 @@ export function startListener(
   failed: (failure: AcceptFailure) => void,
 ): Promise<Listener> {
   const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true });
+  const reserved = firstReservedDescriptor();
   server.on("connection", (socket) => {
+    if (descriptorOf(socket) >= reserved) {
+      socket.destroy();
+      failed({ kind: "full", problem: `half of this process' descriptors (${reserved}) are in use` });
+      return;
+    }
     if (!take(socket)) failed({ kind: "full", problem: "the engine's connection table is full" });
   });
   return new Promise((resolve, reject) => {
@@ -29,6 +36,11 @@ export function startListener(
       resolve({ kind: offer.kind, stop: () => stop(server) });
     });
   });
+}
+
+/** Node's types do not know it. */
+function descriptorOf(socket: Socket): number {
+  return (socket as unknown as { _handle: { fd: number } | null })._handle?.fd ?? -1;
 }
 
 /** net.Server counts connections whose handle was taken as open for ever: its callback never comes, none is given. */

@@ -3,6 +3,11 @@
 // us.
 
 import { expect, test } from "vitest";
+import {
+  H2_STREAM_WINDOW_BYTES,
+  H2_UPSTREAM_WINDOW_BYTES,
+  H2_WIDE_STREAMS_MAX,
+} from "../../../../assembly/abi/limits.ts";
 import * as h2 from "../../../support/frames.ts";
 import { createWorld, type Wire, type World } from "../../../support/world.ts";
 
@@ -102,13 +107,13 @@ test("a stalled reader holds its stream's window, its sibling flows on", async (
   callee.frames();
   callee.say(h2.headers(1, [[":status", "200"]]), h2.headers(3, [[":status", "200"]]));
   const piece = Buffer.alloc(16_384, 97);
-  let credit = 262_144;
+  let credit = H2_UPSTREAM_WINDOW_BYTES;
   for (let sent = 0; sent + piece.length <= credit; sent += piece.length) callee.say(h2.data(1, piece));
   const stalled = callee.frames().filter((frame) => frame.type === h2.WINDOW_UPDATE && frame.id === 1);
   expect(stalled).toEqual([]); // nobody read, so no credit for stream 1
   caller.say(h2.windowUpdate(3, 10_000_000), h2.windowUpdate(0, 10_000_000));
   let passed = 0;
-  credit = 262_144;
+  credit = H2_UPSTREAM_WINDOW_BYTES;
   while (passed < 8_000_000) {
     expect(credit).toBeGreaterThanOrEqual(piece.length);
     callee.say(h2.data(3, piece));
@@ -121,7 +126,31 @@ test("a stalled reader holds its stream's window, its sibling flows on", async (
   expect(world.engine.poolUsed()).toBeLessThan(2_000_000);
   caller.say(h2.windowUpdate(1, 1_000_000));
   const late = caller.frames().filter((frame) => frame.type === h2.DATA && frame.id === 1);
-  expect(late.reduce((sum, frame) => sum + frame.payload.length, 0)).toBe(262_144);
+  expect(late.reduce((sum, frame) => sum + frame.payload.length, 0)).toBe(3 * piece.length);
+});
+
+test("the large window is for clients that read, and for so many of their streams at a time", async () => {
+  const world = await createWorld(ONE());
+  const caller = client(world, [[4, 1_000_000]]).say(h2.windowUpdate(0, 100_000_000));
+  const ids = Array.from({ length: H2_WIDE_STREAMS_MAX + 4 }, (_, index) => 1 + 2 * index);
+  caller.say(...ids.map((id) => h2.headers(id, REQUEST, WHOLE)));
+  const callee = server(world);
+  callee.frames();
+  const widened = () => {
+    const large = callee.frames().filter(({ type, payload }) => {
+      return type === h2.WINDOW_UPDATE && payload.readUInt32BE() === H2_STREAM_WINDOW_BYTES - H2_UPSTREAM_WINDOW_BYTES;
+    });
+    return large.map(({ id }) => id);
+  };
+  const piece = Buffer.alloc(16_384, 97);
+  for (const id of ids) callee.say(h2.headers(id, [[":status", "200"]]), h2.data(id, piece));
+  expect(widened()).toEqual([]); // most answers are short: nothing more is promised
+  for (const id of ids) callee.say(h2.data(id, piece));
+  expect(widened()).toEqual(ids.slice(0, H2_WIDE_STREAMS_MAX));
+  callee.say(h2.data(1, piece, h2.END_STREAM));
+  const [next = 0] = ids.slice(H2_WIDE_STREAMS_MAX);
+  callee.say(h2.data(next, piece));
+  expect(widened()).toEqual([next]);
 });
 
 test("grpc-timeout is honoured: DEADLINE_EXCEEDED downstream, a reset upstream, at the time", async () => {

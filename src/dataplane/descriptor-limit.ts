@@ -1,0 +1,25 @@
+// How many descriptors clients may take: half of the process' limit, so that each of them can have an upstream, and
+// the admin port, the registry and the next worker still find one (reliability.md §6, "Connections").
+//
+// A descriptor is always the lowest free number (POSIX, "File Descriptor Allocation"). So its number alone says how
+// many are open in the whole process, whichever thread opened them, and nothing has to be counted.
+
+import { readFileSync } from "node:fs";
+
+/** Of the process' descriptors, those below this share of the limit may become connections of clients. */
+const CLIENTS_SHARE = 2;
+
+/** The first descriptor number that no client gets; infinite where the limit is unknown (not Linux) or unlimited. */
+export function firstReservedDescriptor(): number {
+  try {
+    return parseReserved(readFileSync("/proc/self/limits", "utf8"));
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
+}
+
+/** The same, from the text of proc(5)'s `limits`. */
+export function parseReserved(limits: string): number {
+  const [, soft = ""] = /^Max open files\s+(\d+)/m.exec(limits) ?? [];
+  return soft === "" ? Number.POSITIVE_INFINITY : Math.floor(Number(soft) / CLIENTS_SHARE);
+}
