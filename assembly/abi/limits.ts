@@ -2,8 +2,8 @@
 //
 // Outside of them a peer meets a status with `x-pillion-reason` where an answer is possible, else RST_STREAM, else
 // GOAWAY; and `pillion_glitches_total{kind}` moves. Between Pillion peers, whose connections carry many callers, the
-// budgets are PEER_BUDGET_FACTOR times as wide. The attacks, by number, are in test/assembly/h2/guard.test.ts and
-// test/assembly/engine/proxy/patience.test.ts.
+// budgets are PEER_BUDGET_FACTOR times as wide. The attacks, by number, are in test/integration/attacks (real sockets),
+// test/assembly/h2/guard.test.ts and test/assembly/engine/proxy/patience.test.ts (virtual time).
 //
 //   an attack on …           is ended by
 //   streams (A1 A2 A11 A28)  H2_RESETS_*, H2_ERROR_RESETS_*, H2_REFUSED_STREAMS_MAX, H2_STREAMS_MAX (of work, not ids)

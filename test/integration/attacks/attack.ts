@@ -23,6 +23,6 @@ export interface Attack {
   readonly run: (peer: Peer, arena: Arena, host: string) => Promise<void> | void;
   /** The GOAWAY that ends the attacker's connection, `closed` for an end without one, or `bounded`. */
   readonly ends: Outcome;
-  /** Kinds of `pillion_glitches_total` that must move; none where an honest peer does the same. */
-  readonly glitches?: readonly (typeof GLITCH_NAMES)[number][];
+  /** The kind of `pillion_glitches_total` that must move; none where an honest peer does the same. */
+  readonly glitch?: (typeof GLITCH_NAMES)[number];
 }

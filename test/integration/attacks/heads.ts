@@ -35,7 +35,7 @@ export const HEAD_ATTACKS: readonly Attack[] = [
       await peer.flood(10_000, () => h2.frame(h2.CONTINUATION, 0, 1, h2.encodeFields([["x-a", "b".repeat(500)]])));
     },
     ends: CALM,
-    glitches: ["continuation"],
+    glitch: "continuation",
   },
   {
     id: "A3",
@@ -46,7 +46,7 @@ export const HEAD_ATTACKS: readonly Attack[] = [
       peer.say(h2.frame(h2.CONTINUATION, 0, 1, Buffer.alloc(0), 16_384));
     },
     ends: CALM,
-    glitches: ["continuation"],
+    glitch: "continuation",
   },
   {
     id: "A4",
@@ -56,7 +56,7 @@ export const HEAD_ATTACKS: readonly Attack[] = [
       await peer.flood(10_000, () => h2.frame(h2.CONTINUATION, 0, 1, Buffer.alloc(0)));
     },
     ends: CALM,
-    glitches: ["continuation"],
+    glitch: "continuation",
   },
   {
     id: "A5",
@@ -72,7 +72,7 @@ export const HEAD_ATTACKS: readonly Attack[] = [
       await peer.flood(160, (index) => open(index + 91));
     },
     ends: CALM,
-    glitches: ["refused-streams"],
+    glitch: "refused-streams",
   },
   {
     id: "A5",
@@ -83,7 +83,7 @@ export const HEAD_ATTACKS: readonly Attack[] = [
       await peer.hear(/HEADERS 1 .*:status 431.*x-pillion-reason header-too-large/);
     },
     ends: "bounded",
-    glitches: ["head-limit"],
+    glitch: "head-limit",
   },
   {
     id: "A6",
@@ -93,7 +93,7 @@ export const HEAD_ATTACKS: readonly Attack[] = [
       peer.say(h2.frame(h2.HEADERS, WHOLE, 3, block(Buffer.alloc(12_000, REFERENCE))));
     },
     ends: CALM,
-    glitches: ["head-limit"],
+    glitch: "head-limit",
   },
   ...BROKEN.map(
     ([title, bytes]): Attack => ({
@@ -101,7 +101,7 @@ export const HEAD_ATTACKS: readonly Attack[] = [
       title: `HPACK: ${title}`,
       run: (peer) => void peer.say(h2.frame(h2.HEADERS, WHOLE, 1, bytes)),
       ends: "COMPRESSION_ERROR",
-      glitches: ["compression"],
+      glitch: "compression",
     }),
   ),
   {
@@ -113,7 +113,7 @@ export const HEAD_ATTACKS: readonly Attack[] = [
       await peer.hear(/HEADERS 1 .*:status 431/);
     },
     ends: "bounded",
-    glitches: ["head-limit"],
+    glitch: "head-limit",
   },
   {
     id: "A12",
@@ -127,7 +127,7 @@ export const HEAD_ATTACKS: readonly Attack[] = [
       await peer.flood(3_000, (index) => h2.frame(h2.HEADERS, WHOLE, idOf(index + 3), block(huffman)));
     },
     ends: CALM,
-    glitches: ["bad-message", "resets"],
+    glitch: "bad-message",
   },
   {
     id: "A25",
@@ -142,6 +142,6 @@ export const HEAD_ATTACKS: readonly Attack[] = [
       await peer.hear(/^RST_STREAM 5 ENHANCE_YOUR_CALM/);
     },
     ends: "bounded",
-    glitches: ["bad-message", "head-limit"],
+    glitch: "bad-message",
   },
 ];

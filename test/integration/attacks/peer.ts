@@ -22,7 +22,7 @@ export interface PeerOptions {
   readonly isSilent?: boolean;
 }
 
-/** The id of the request that asks whether a connection is still of use: above those of every attack. */
+/** The first request that asks whether a connection is still of use: above those of every attack. */
 const HONEST_ID = 999_999;
 
 /** A request's fields. */
@@ -36,6 +36,7 @@ export class Peer implements Disposable {
   readonly lines: string[] = [];
   isClosed = false;
   readonly #reader: h2.FrameReader;
+  #honestId = HONEST_ID;
   readonly #printer = new h2.FramePrinter();
 
   private constructor(socket: Socket, isDeaf: boolean, isServer: boolean) {
@@ -68,10 +69,13 @@ export class Peer implements Disposable {
   }
 
   /** What a sidecar's connection is served by. */
-  static serve(script: (server: Peer) => Promise<void> | void): (socket: Socket) => void {
+  static serve(
+    script: (server: Peer) => Promise<void> | void,
+    settings: PeerOptions["settings"] = [],
+  ): (socket: Socket) => void {
     return (socket) => {
       const server = new Peer(socket, false, true);
-      server.say(h2.settings());
+      server.say(h2.settings(settings));
       // What is not heard shows on the other side.
       Promise.resolve(script(server)).catch(() => {});
     };
@@ -114,9 +118,14 @@ export class Peer implements Disposable {
     return found ?? "";
   }
 
-  /** Listens again if it was deaf, and waits until the connection is closed with this GOAWAY. */
-  async beCutOff(code: (typeof h2.ERROR_CODES)[number] | "closed"): Promise<void> {
+  /** Is deaf no more. */
+  listen(): void {
     this.socket.resume();
+  }
+
+  /** Listens, and waits until the connection is closed with this GOAWAY. */
+  async beCutOff(code: (typeof h2.ERROR_CODES)[number] | "closed"): Promise<void> {
+    this.listen();
     await waitUntil(`the connection is closed with ${code}`, () => this.isClosed);
     const last = this.lines.findLast((line) => line.startsWith("GOAWAY"));
     // A reset behind our bytes may overtake the farewell; the metric tells the rest.
@@ -126,9 +135,11 @@ export class Peer implements Disposable {
 
   /** An honest request on the same connection is answered. */
   async beServed(host: string): Promise<void> {
-    this.socket.resume();
-    this.say(h2.settings([[4, 65_535]]), h2.headers(HONEST_ID, fields(host, "/status/200"), WHOLE));
-    await this.hear(new RegExp(`^HEADERS ${HONEST_ID} .*:status 200`));
+    const id = this.#honestId;
+    this.#honestId += 2;
+    this.listen();
+    this.say(h2.headers(id, fields(host, "/status/200"), WHOLE));
+    await this.hear(new RegExp(`^HEADERS ${id} .*:status 200`));
   }
 
   [Symbol.dispose](): void {

@@ -27,7 +27,7 @@ export const STREAM_ATTACKS: readonly Attack[] = [
     run: (peer, { volume }) =>
       peer.flood(5_000 * volume, (index) => Buffer.concat([request(idOf(index)), h2.resetStream(idOf(index), CANCEL)])),
     ends: CALM,
-    glitches: ["resets"],
+    glitch: "resets",
   },
   {
     id: "A1",
@@ -38,7 +38,7 @@ export const STREAM_ATTACKS: readonly Attack[] = [
         return Buffer.concat([...ids.map((id) => request(id)), ...ids.map((id) => h2.resetStream(id, CANCEL))]);
       }),
     ends: CALM,
-    glitches: ["resets"],
+    glitch: "resets",
   },
   ...PROVOCATIONS.map(
     ([title, provoke]): Attack => ({
@@ -47,7 +47,7 @@ export const STREAM_ATTACKS: readonly Attack[] = [
       run: (peer, { volume }) =>
         peer.flood(3_000 * volume, (index) => Buffer.concat([request(idOf(index)), provoke(idOf(index))])),
       ends: CALM,
-      glitches: ["resets"],
+      glitch: "resets",
     }),
   ),
   {
@@ -56,7 +56,7 @@ export const STREAM_ATTACKS: readonly Attack[] = [
     run: (peer, { volume }) =>
       peer.flood(3_000 * volume, (index) => h2.headers(idOf(index), [[":method", "GET"]], WHOLE)),
     ends: CALM,
-    glitches: ["bad-message", "resets"],
+    glitch: "bad-message",
   },
   ...[[2], [5, 3]].map(
     (ids): Attack => ({
@@ -64,7 +64,7 @@ export const STREAM_ATTACKS: readonly Attack[] = [
       title: `requests on the streams ${ids.join(", ")}`,
       run: (peer) => void peer.say(...ids.map((id) => request(id))),
       ends: "PROTOCOL_ERROR",
-      glitches: ["stream-state"],
+      glitch: "stream-state",
     }),
   ),
   {
@@ -82,7 +82,7 @@ export const STREAM_ATTACKS: readonly Attack[] = [
     peer: { isRude: true },
     run: (peer) => peer.flood(600, (index) => request(idOf(index))),
     ends: CALM,
-    glitches: ["refused-streams"],
+    glitch: "refused-streams",
   },
   {
     id: "A30",
@@ -105,6 +105,6 @@ export const STREAM_ATTACKS: readonly Attack[] = [
       await peer.flood(30_000, () => h2.resetStream(1, CANCEL));
     },
     ends: CALM,
-    glitches: ["resets"],
+    glitch: "resets",
   },
 ];
