@@ -38,6 +38,7 @@ import {
   H_ERROR_BUCKET,
   H_GLITCH_BUCKET,
   H_LAST_ID,
+  H_OPENED,
   H_REFUSED,
   H_RESET_BUCKET,
   H_SAMPLE_RESETS,
@@ -69,6 +70,7 @@ function fillBuckets(connection: u32, factor: u32): void {
 
 /** A client opened a stream. */
 export function countStream(connection: u32): void {
+  countUp(connection, H_OPENED);
   const streams = u32(load<u16>(connection, H_SAMPLE_STREAMS)) + 1;
   if (streams < <u32>H2_RESET_SAMPLE_STREAMS) {
     store<u16>(connection, u16(streams), H_SAMPLE_STREAMS);
@@ -155,14 +157,14 @@ export function repaySmallData(connection: u32, stream: u32, bytes: u32): void {
 /** A frame that means nothing and may still be sent: PRIORITY (RFC 9113 §5.3.2), RST_STREAM of what is over. */
 export function spendVoidFrame(connection: u32): bool {
   const count = countUp(connection, H_VOID_FRAMES);
-  const streams = u64((load<u32>(connection, H_LAST_ID) + 1) >> 1);
+  const streams = streamsOpened(connection);
   return u64(count) <= u64(H2_VOID_FRAMES_PER_STREAM) * (1 + streams) * factorOf(connection);
 }
 
 /** WINDOW_UPDATE: earned by streams and by DATA that we sent. */
 export function spendWindowUpdate(connection: u32): bool {
   const count = countUp(connection, H_WINDOW_UPDATES);
-  const streams = u64((load<u32>(connection, H_LAST_ID) + 1) >> 1);
+  const streams = streamsOpened(connection);
   const data = u64(load<u32>(connection, H_DATA_SENT));
   const earned = H2_WINDOW_UPDATES_PER_STREAM * streams + H2_WINDOW_UPDATES_PER_DATA * data;
   return u64(count) <= (u64(H2_WINDOW_UPDATES_BASE) + earned) * factorOf(connection);
@@ -184,6 +186,12 @@ export function hoardsHeads(connection: u32): bool {
 export function forgiveRefusal(connection: u32): void {
   const refused = load<u16>(connection, H_REFUSED);
   if (refused != 0) store<u16>(connection, refused - 1, H_REFUSED);
+}
+
+/** A client may step over ids (RFC 9113 §5.1.1), and earns nothing by that; ours follow one another. */
+function streamsOpened(connection: u32): u64 {
+  if (load<u8>(connection, C_ROLE) == ROLE_DOWNSTREAM) return u64(load<u32>(connection, H_OPENED));
+  return u64((load<u32>(connection, H_LAST_ID) + 1) >> 1);
 }
 
 /** Adds one to a counter that stays at its largest value: a connection may live for billions of frames. */

@@ -59,6 +59,7 @@ export const H_ELEMENT_AT: u32 = C_CODEC + 252; // u32 ms when the cut frame or 
 export const H_CLOSED: u32 = C_CODEC + 256; // 16 × u32: id >> 1 << 2 | CLOSED_*
 export const CLOSED_COUNT: u32 = 16;
 export const H_ERROR_BUCKET: u32 = C_CODEC + 368; // tokens, time (guard.ts)
+export const H_OPENED: u32 = C_CODEC + 376; // u32 streams that the client opened
 
 // H_FLAGS
 export const H2_SETTINGS_SEEN: u32 = 1; // the peer's first SETTINGS

@@ -236,6 +236,16 @@ describe("frames that say nothing", () => {
     expect(countUntilFatal(5000, () => frame(PRIORITY, 0, 1, Buffer.of(0, 0, 0, 0, 1)))).toBe(101);
   });
 
+  test("A14 A18 ids that were stepped over earn nothing", () => {
+    connection.receive(request(1_000_001));
+    expect(countUntilFatal(5000, () => frame(PRIORITY, 0, 1, Buffer.of(0, 0, 0, 0, 1)))).toBe(201);
+    connection.destroy();
+    connection = engine.connect(SERVER);
+    connection.handshake();
+    connection.receive(request(1_000_001));
+    expect(countUntilFatal(5000, () => windowUpdate(0, 1))).toBe(8);
+  });
+
   test("A16 empty DATA", () => {
     connection.receive(request(1, END_HEADERS));
     expect(countUntilFatal(5000, () => data(1, ""))).toBe(101);

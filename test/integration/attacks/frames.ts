@@ -44,6 +44,16 @@ export const FRAME_ATTACKS: readonly Attack[] = [
     ends: CALM,
     glitch: "priority",
   },
+  {
+    id: "A14",
+    title: "PRIORITY behind ids that were stepped over",
+    run: async (peer) => {
+      peer.say(h2.headers(idOf(100_000_000), HANG, WHOLE));
+      await peer.flood(20_000, () => h2.frame(h2.PRIORITY, 0, 1, Buffer.of(0, 0, 0, 0, 3)));
+    },
+    ends: CALM,
+    glitch: "priority",
+  },
   { id: "A16", title: "empty DATA", run: flood(h2.data(1, ""), h2.END_HEADERS), ends: CALM, glitch: "empty-frames" },
   {
     id: "A16",
