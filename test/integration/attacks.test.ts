@@ -1,7 +1,7 @@
 // Goal: no attack of the catalogue holds the sidecar up: its author is cut off or bounded, and nobody else notices.
 // Method: raw sockets through one real sidecar with one worker. Beside the attacks a bystander asks 200 times a second
-// and may see no error; memory grows by less than 64 MiB during each; `pillion_glitches_total` names it; no worker
-// dies.
+// and may see no error; memory grows by less than 64 MiB for one, 128 MiB for all at once; `pillion_glitches_total`
+// names it; no worker dies.
 //
 // Attacks that claim the same kind of glitch run one after another, so that a count can be told apart; the others run
 // at once. PILLION_FULL=1: ten times as much of everything that could be shorter, and one after another. How long the

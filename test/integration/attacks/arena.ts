@@ -12,7 +12,9 @@ import type { Attack } from "./attack.ts";
 import { type Bystander, type Lap, startBystander } from "./bystander.ts";
 import { Peer, type PeerOptions } from "./peer.ts";
 
-const GROWTH_BYTES_MAX = 64 * 2 ** 20;
+const IS_FULL = process.env.PILLION_FULL === "1";
+/** For one attack; for all that run at once, twice as much. */
+const GROWTH_BYTES_MAX = (IS_FULL ? 64 : 128) * 2 ** 20;
 /** Answers of the bystander before any attack: one second of them. */
 const QUIET_COUNT = 200;
 
@@ -60,7 +62,7 @@ export async function createArena(attacks: readonly Attack[]): Promise<Arena> {
   const inFlight = async (service: string) => (await sidecar.metric("pillion_inflight", { service })) ?? 0;
   const arena: Arena = {
     sidecar,
-    volume: process.env.PILLION_FULL === "1" ? 10 : 1,
+    volume: IS_FULL ? 10 : 1,
     quiet: bystander.since(0),
     open: (options) => Peer.open(sidecar.outbound, options),
     inFlight,

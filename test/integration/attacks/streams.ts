@@ -71,7 +71,7 @@ export const STREAM_ATTACKS: readonly Attack[] = [
     id: "A27",
     title: "the last id that there is",
     async run(peer) {
-      peer.say(h2.headers(0x7fffffff, fields("web2", "/status/200"), WHOLE));
+      peer.say(h2.headers(0x7fffffff, fields("aside", "/status/200"), WHOLE));
       await peer.hear(/HEADERS 2147483647 .*:status 200/);
     },
     ends: "NO_ERROR",
