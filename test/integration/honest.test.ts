@@ -19,7 +19,7 @@ const isFull = process.env.PILLION_FULL === "1";
 const CANCEL = isFull ? { streams: 300_000, perSecond: 5_000 } : { streams: 13_000, perSecond: 5_000 };
 const MESSAGES = isFull ? { streams: 50, each: 20_000 } : { streams: 20, each: 600 };
 const SLOW_REQUESTS = isFull ? 60_000 : 3_000;
-const DRIP = isFull ? { streams: 16, bytes: 60_000 } : { streams: 8, bytes: 1_000 };
+const DRIP = isFull ? { streams: 16, bytes: 16_000 } : { streams: 8, bytes: 1_000 };
 const LONG_MS = 240_000;
 /** Cookies that people have. */
 const COOKIES = Array.from({ length: 90 }, (_, index) => `cookie-${index}=${"v".repeat(1 + (index % 40))}`);
