@@ -82,8 +82,8 @@ export const MUTANTS: readonly Mutant[] = [
     fuzzer: "conversation",
     seedsMax: 200,
     file: "assembly/engine/proxy/pipe.ts",
-    from: "if (source != 0) credit(source, part);\n      from += part;",
-    to: "if (source != 0) credit(source, part);",
+    from: "if (source != 0) passOn(source, sink, part);\n      from += part;",
+    to: "if (source != 0) passOn(source, sink, part);",
   },
   {
     name: "a kept head points into the next reader's bytes",

@@ -134,7 +134,7 @@ const addresses = () => Promise.all(IDS.map(() => closedAddress()));
 test("file: every pair is restarted under load, and no request fails", TIMEOUT, async () => {
   const inbounds = await addresses();
   const instances = IDS.map((id, index) => ({ id, address: inbounds[index], sidecar: true }));
-  await using mesh = createMesh({ services: { web: { instances } } });
+  await using mesh = createMesh({ services: { web: { balance: { policy: "round-robin" }, instances } } });
   const pairs = await startAll(mesh, inbounds);
   await using outbound = await startSidecar({ mesh });
   const load = startPacedLoad({ address: outbound.outbound, service: "web", perSecond: PER_SECOND });

@@ -214,7 +214,7 @@ export class EpollDriver implements SocketDriver {
       const count = poller.wait(this.#waitMs(libuvMs));
       this.#nowUs = monotonicUs();
       const line = this.#inLine;
-      if (line.length > 0) this.#inLine = [];
+      this.#inLine = []; // who lines up in this turn waits for the next, and may be told to pause between
       for (let index = 0; index < count; index += 1) {
         const kind = poller.kindAt(index);
         if (kind === CONNECTION) this.#serve(poller.idAt(index), poller.eventsAt(index));

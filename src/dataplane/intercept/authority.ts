@@ -8,7 +8,7 @@
 // frame, which promises nothing, and their acknowledgement is taken out of what is passed on: whoever serves the
 // connection afterwards sends its own, and a second SETTINGS frame is in order (RFC 9113 §6.5).
 
-import { performServerHandshake, type ServerHttp2Session } from "node:http2";
+import type { ServerHttp2Session } from "node:http2";
 import { Duplex } from "node:stream";
 
 const PREFACE_BYTES = 24;
@@ -26,7 +26,8 @@ export class AuthorityReader {
   /** `found` is called once: with the authority, or undefined when there is none or it is no HTTP/2. */
   constructor(found: (authority: string | undefined) => void) {
     this.#wire = new Duplex({ read: () => undefined, write: (_bytes, _encoding, done) => done() });
-    this.#session = performServerHandshake(this.#wire);
+    // Loaded when the first such connection comes: it takes megabytes, and most workers never need it.
+    this.#session = process.getBuiltinModule("node:http2").performServerHandshake(this.#wire);
     this.#session.on("stream", (stream, headers) => {
       stream.on("error", () => undefined);
       found(headers[":authority"] ?? headers.host);
