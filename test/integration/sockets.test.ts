@@ -17,11 +17,14 @@ import { projectRoot } from "../support/source.ts";
 
 const MIB = 2 ** 20;
 const STREAM_BYTES = 128 * MIB;
+/** More than an engine's pool, several times: who is read without an end in one turn fills it. */
+const FLOOD_BYTES = 1024 * MIB;
 
 describe.each(DRIVER_NAMES)("%s", (driver) => {
   let plain: ForeignServer;
   let web: ForeignServer;
   let rude: ForeignServer;
+  let flood: ForeignServer;
   let mesh: MeshFolder;
   let sidecar: Sidecar;
 
@@ -29,6 +32,21 @@ describe.each(DRIVER_NAMES)("%s", (driver) => {
     plain = await startServer("http1");
     web = await startServer("http2");
     rude = await startTcpServer((socket) => socket.once("data", () => socket.resetAndDestroy()));
+    flood = await startTcpServer((socket) => {
+      const piece = Buffer.alloc(4 * MIB, "x");
+      let left = FLOOD_BYTES;
+      const send = () => {
+        while (left > 0) {
+          left -= piece.length;
+          if (!socket.write(piece)) return;
+        }
+      };
+      socket.on("drain", send);
+      socket.once("data", () => {
+        socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${FLOOD_BYTES}\r\n\r\n`);
+        send();
+      });
+    });
     const closed = await startServer("http1");
     await closed.close();
     mesh = createMesh({
@@ -36,6 +54,7 @@ describe.each(DRIVER_NAMES)("%s", (driver) => {
         plain: { instances: [{ id: "a", address: plain.address }] },
         web: { protocol: "http2", instances: [{ id: "a", address: web.address }] },
         rude: { instances: [{ id: "a", address: rude.address }] },
+        flood: { instances: [{ id: "a", address: flood.address }] },
         closed: { instances: [{ id: "a", address: closed.address }] },
       },
     });
@@ -49,7 +68,7 @@ describe.each(DRIVER_NAMES)("%s", (driver) => {
 
   afterAll(async () => {
     await sidecar.stop();
-    for (const server of [plain, web, rude]) await server.close();
+    for (const server of [plain, web, rude, flood]) await server.close();
     await mesh[Symbol.asyncDispose]();
   });
 
@@ -69,6 +88,19 @@ describe.each(DRIVER_NAMES)("%s", (driver) => {
     const started = sidecar.program.lines.filter((line) => line.includes("a worker has started"));
     expect(started.length).toBe(2);
     for (const line of started) expect(JSON.parse(line).driver).toBe(driver);
+  });
+
+  test("a sender that is always ahead of its reader is told to pause: all of it arrives", async () => {
+    const [host = "", port = ""] = sidecar.outbound.split(":");
+    const socket = connect({ host, port: Number(port) });
+    socket.write("GET / HTTP/1.1\r\nhost: flood\r\nconnection: close\r\n\r\n");
+    let bytes = 0;
+    socket.on("data", (chunk: Buffer) => {
+      bytes += chunk.length;
+    });
+    await once(socket, "end");
+    expect(bytes).toBeGreaterThan(FLOOD_BYTES);
+    socket.destroy();
   });
 
   test.each(["http1", "http2"] as const)("%s: requests with bodies both ways", async (version) => {
