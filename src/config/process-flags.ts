@@ -122,7 +122,7 @@ export const PROCESS_FLAGS = {
     description: "a port of its own for one service",
     parse: parseListen,
   }),
-  admin: withDefault("127.0.0.1:15000", { name: "admin", ...listenOrOff, description: "admin, metrics, dashboard" }),
+  admin: withDefault("127.0.0.1:15000", { name: "admin", ...listenOrOff, description: "admin and metrics" }),
   probe: withDefault("0.0.0.0:15021", {
     name: "probe",
     ...listenOrOff,

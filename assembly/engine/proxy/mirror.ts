@@ -28,6 +28,7 @@ import { addField, HEAD_EXPECTS_CONTINUE, HEAD_FLAGS, persistHead, removeField }
 import { randomU32 } from "../random.ts";
 import { hashOf, matchService, routePolicy, routeSet } from "../route/index.ts";
 import { answer } from "./answer.ts";
+import { noteHead } from "./answered.ts";
 import { beginAttempt, clearSkips } from "./attempt.ts";
 import {
   createExchange,
@@ -40,11 +41,9 @@ import {
   EXCHANGE_IS_UPGRADE,
   EXCHANGE_REQUEST_ENDED,
   hasX,
-  STATE_ANSWERED,
   STATE_WAITING,
   setX,
   X_ACTIVITY,
-  X_ATTEMPT_STARTED,
   X_DEADLINE,
   X_FAULT_STATUS,
   X_FLAGS,
@@ -64,16 +63,11 @@ import {
   X_SET,
   X_STARTED,
   X_STATE,
-  X_STATUS,
-  X_UPSTREAM_US,
-  X_WAIT_UNTIL,
 } from "./exchange.ts";
 import { finishExchange } from "./finish.ts";
 import { GRPC_TIMEOUT_TEXT_BYTES, renewGrpcTimeout } from "./grpc-timeout.ts";
 import { credit } from "./leg.ts";
-import { OUTCOME_ANSWERED, recordAttempt } from "./metrics.ts";
 import { copyPipe, isWholeAndKept } from "./pipe.ts";
-import { noteAnswered } from "./silence.ts";
 import { armExchange } from "./timeouts.ts";
 
 /** Above this share of the pool, in 1/256, nothing is copied: what callers wait for comes first. */
@@ -122,13 +116,7 @@ export function mirrorWhole(exchange: u32): void {
 
 /** A copy's response head: noted, and nothing else done with it. */
 export function receiveMirrored(exchange: u32, status: u32, end: bool): void {
-  store<u8>(exchange, STATE_ANSWERED, X_STATE);
-  store<u16>(exchange, u16(status), X_STATUS);
-  const us = u32(now - load<u64>(exchange, X_ATTEMPT_STARTED));
-  store<u32>(exchange, us, X_UPSTREAM_US);
-  store<u64>(exchange, 0, X_WAIT_UNTIL);
-  noteAnswered(exchange, us);
-  recordAttempt(exchange, OUTCOME_ANSWERED);
+  noteHead(exchange, status);
   if (end) finishExchange(exchange);
   else armExchange(exchange);
 }

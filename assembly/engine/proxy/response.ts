@@ -33,6 +33,7 @@ import {
 import { editResponse } from "../route/index.ts";
 import { hasStreamFlag, S_EXCHANGE, STREAM_RECEIVED_END } from "../tables/streams.ts";
 import { announceClose, answer } from "./answer.ts";
+import { noteHead } from "./answered.ts";
 import { canRetry, failAttempt, hasAttemptLeft, mayRetry, retry } from "./attempt.ts";
 import {
   EXCHANGE_CONVERTED,
@@ -43,10 +44,8 @@ import {
   EXCHANGE_IS_UPGRADE,
   EXCHANGE_TO_SIDECAR,
   hasX,
-  STATE_ANSWERED,
   STATE_SENT,
   X_ACTIVITY,
-  X_ATTEMPT_STARTED,
   X_DEADLINE,
   X_DETAIL,
   X_DOWN,
@@ -57,26 +56,15 @@ import {
   X_RESPONSE,
   X_SENT,
   X_STATE,
-  X_STATUS,
   X_UP,
-  X_UPSTREAM_US,
-  X_WAIT_UNTIL,
 } from "./exchange.ts";
 import { abandonUpstream, finishExchange, settle } from "./finish.ts";
 import { dropHeld, hold, isHeld, isTooMuchToHold, nextDue, takeHeld } from "./hold.ts";
 import { isH2, sendHead, sendInformational } from "./leg.ts";
-import {
-  OUTCOME_ANSWERED,
-  OUTCOME_REFUSED,
-  OUTCOME_RESET,
-  OUTCOME_STATUS,
-  OUTCOME_TIMEOUT,
-  recordAttempt,
-} from "./metrics.ts";
+import { OUTCOME_REFUSED, OUTCOME_RESET, OUTCOME_STATUS, OUTCOME_TIMEOUT, recordAttempt } from "./metrics.ts";
 import { receiveMirrored, receiveMirroredData } from "./mirror.ts";
 import { leaveInstance } from "./occupancy.ts";
 import { dropKept, flushPipe, markPipeClosed, pipeData, pipeEnd, pipeWaiting } from "./pipe.ts";
-import { noteAnswered } from "./silence.ts";
 import { noteStall } from "./stall.ts";
 import { armExchange } from "./timeouts.ts";
 import { openTunnel } from "./tunnel.ts";
@@ -109,13 +97,7 @@ function passHead(exchange: u32, head: u32, status: u32, end: bool): void {
     answer(exchange, REASON_UPSTREAM_PROTOCOL);
     return;
   }
-  store<u8>(exchange, STATE_ANSWERED, X_STATE);
-  store<u16>(exchange, u16(status), X_STATUS);
-  const us = u32(now - load<u64>(exchange, X_ATTEMPT_STARTED));
-  store<u32>(exchange, us, X_UPSTREAM_US);
-  store<u64>(exchange, 0, X_WAIT_UNTIL);
-  noteAnswered(exchange, us);
-  recordAttempt(exchange, OUTCOME_ANSWERED);
+  noteHead(exchange, status);
   dropKept(exchange + X_REQUEST);
   if (load<u32>(exchange, X_EDITS) != 0) editResponse(head, load<u32>(exchange, X_EDITS));
   if (hasX(exchange, EXCHANGE_IS_UPGRADE | EXCHANGE_IS_CONNECT) && isSwitch(exchange, status)) {

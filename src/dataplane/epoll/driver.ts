@@ -9,18 +9,12 @@ import { RECORD_WRITE, SOCKET_RESET } from "../../../assembly/abi/engine-records
 import { monotonicUs } from "../../base/index.ts";
 import { type DescriptorTable, type Engine, RECORD_WORDS } from "../../wasm/index.ts";
 import { failureOfErrno } from "../failure.ts";
+import { Legs } from "../legs.ts";
 import type { ListenerOffer } from "../messages.ts";
-import {
-  type AcceptFailure,
-  HANDLE_INDEX_MASK,
-  type Listener,
-  type Origin,
-  type SocketDriver,
-  type SocketHost,
-} from "../sockets.ts";
+import type { AcceptFailure, Listener, Origin, SocketDriver, SocketHost } from "../sockets.ts";
 import { Acceptor } from "./acceptor.ts";
 import { SocketAddress } from "./addresses.ts";
-import { behind, breakLeg, Leg, Legs } from "./leg.ts";
+import { behind, breakLeg, Leg } from "./leg.ts";
 import { ENDING, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EVERYTHING, Poller, READABLE } from "./poller.ts";
 import { pendingFailure, resetOnClose, startConnecting, takeDescriptor } from "./socket.ts";
 import { EAGAIN, type Kernel, SHUT_WR } from "./system-calls.ts";
@@ -42,7 +36,7 @@ export class EpollDriver implements SocketDriver {
   readonly #visits: Visits;
   readonly #transfer: Transfer;
   readonly #address: SocketAddress;
-  readonly #legs = new Legs();
+  readonly #legs = new Legs<Leg>();
   readonly #acceptors: (Acceptor | undefined)[] = [];
   /** Legs written to in the walk under way. */
   readonly #touched: Leg[] = [];
@@ -348,7 +342,7 @@ export class EpollDriver implements SocketDriver {
       return failure;
     }
     this.#legs.add(leg);
-    this.#descriptors.keepConnection(leg.handle & HANDLE_INDEX_MASK, leg.descriptor);
+    this.#descriptors.keepConnection(leg.index, leg.descriptor);
     return undefined;
   }
 
@@ -394,7 +388,7 @@ export class EpollDriver implements SocketDriver {
       this.#unflushed -= 1;
     }
     this.#legs.forget(leg);
-    this.#descriptors.forgetConnection(leg.handle & HANDLE_INDEX_MASK);
+    this.#descriptors.forgetConnection(leg.index);
     this.#kernel.calls.close(leg.descriptor);
   }
 }

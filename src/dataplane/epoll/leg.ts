@@ -2,9 +2,10 @@
 
 import { SOCKET_CLOSED } from "../../../assembly/abi/engine-records.ts";
 import { failureOfErrno } from "../failure.ts";
+import type { AnyLeg } from "../legs.ts";
 import { HANDLE_INDEX_MASK } from "../sockets.ts";
 
-export class Leg {
+export class Leg implements AnyLeg {
   readonly handle: number;
   readonly descriptor: number;
   isConnecting: boolean;
@@ -32,35 +33,10 @@ export class Leg {
     this.descriptor = descriptor;
     this.isConnecting = isConnecting;
   }
-}
 
-export class Legs {
-  readonly #legs: (Leg | undefined)[] = [];
-  #count = 0;
-
-  get count(): number {
-    return this.#count;
-  }
-
-  add(leg: Leg): void {
-    this.#legs[leg.handle & HANDLE_INDEX_MASK] = leg;
-    this.#count += 1;
-  }
-
-  /** The leg of a handle; undefined when that connection is gone. */
-  find(handle: number): Leg | undefined {
-    const leg = this.#legs[handle & HANDLE_INDEX_MASK];
-    return leg !== undefined && leg.handle === handle ? leg : undefined;
-  }
-
-  list(): readonly Leg[] {
-    return this.#legs.filter((leg) => leg !== undefined);
-  }
-
-  forget(leg: Leg): void {
-    leg.isOver = true;
-    this.#legs[leg.handle & HANDLE_INDEX_MASK] = undefined;
-    this.#count -= 1;
+  /** The connection's place in the engine's table. */
+  get index(): number {
+    return this.handle & HANDLE_INDEX_MASK;
   }
 }
 

@@ -7,9 +7,10 @@ import { RECORD_WRITE } from "../../../assembly/abi/engine-records.ts";
 import { monotonicUs } from "../../base/index.ts";
 import { type Engine, RECORD_WORDS } from "../../wasm/index.ts";
 import { failureOf } from "../failure.ts";
+import { Legs } from "../legs.ts";
 import type { ListenerOffer } from "../messages.ts";
 import type { AcceptFailure, Listener, Origin, SocketDriver, SocketHost } from "../sockets.ts";
-import { type Leg, Legs } from "./leg.ts";
+import { createLeg, type Leg } from "./leg.ts";
 import { startListener } from "./listener.ts";
 
 /** A timer that fires this much early is left alone: re-arming costs more than one idle `advance`. */
@@ -20,7 +21,7 @@ export class LibuvDriver implements SocketDriver {
   readonly name = "libuv";
   readonly #engine: Engine;
   readonly #host: SocketHost;
-  readonly #legs = new Legs();
+  readonly #legs = new Legs<Leg>();
   /** Legs written to in the walk under way. */
   readonly #touched: Leg[] = [];
   #isScheduled = false;
@@ -205,7 +206,8 @@ export class LibuvDriver implements SocketDriver {
   }
 
   #attach(handle: number, socket: Socket): Leg {
-    const leg = this.#legs.create(handle, socket);
+    const leg = createLeg(handle, socket);
+    this.#legs.add(leg);
     socket.on("end", () => {
       if (leg.isOver) return;
       this.#engine.ended(handle, monotonicUs());
