@@ -5,7 +5,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { waitUntil } from "../support/process.ts";
+import { startProgram, waitUntil } from "../support/process.ts";
 import { createMesh, startSidecar } from "../support/sidecar.ts";
 import { projectRoot } from "../support/source.ts";
 
@@ -32,4 +32,14 @@ test("with a file registry nothing loads Node's HTTP clients, and a worker no cr
   // Unbundled, a worker loads all of src/base, and what that imports.
   const unwanted = process.env.PILLION_TEST_PROGRAM === undefined ? HEAVY : [...HEAVY, "_http_server", "crypto", "tls"];
   expect(modulesOf(1).filter((name) => unwanted.includes(name))).toEqual([]);
+});
+
+test.runIf(process.platform === "linux")("of Node's program, an idle sidecar maps less than a bare Node", async () => {
+  await using mesh = createMesh({ services: {} });
+  await using sidecar = await startSidecar({ mesh });
+  await using bare = startProgram(process.execPath, ["-e", "console.log('up'); setInterval(() => {}, 60_000)"]);
+  await bare.waitForLine(/^up$/);
+  const fileKib = (pid: number) => Number(/^RssFile:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
+  await waitUntil("the start's pages are given back", () => fileKib(sidecar.program.pid) < fileKib(bare.pid));
+  expect((await fetch(`http://${sidecar.probe}/ready`)).status).toBe(200);
 });
