@@ -15,6 +15,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   latency: "open loop at half of HAProxy's throughput: p50 and p99 from the intended time of sending",
   scale: "10,000 instances and 10,000 routes against a small mesh; how long each call of a swap takes",
   footprint: "start time, memory idle and for each connection",
+  faults: "faulty servers behind Pillion and its peers: failures, duplicates, p99",
   autocannon: "your own service, directly and through its sidecar",
 };
 

@@ -18,7 +18,8 @@ const CACHED = join(FOLDER, "envoy/_bin/envoy");
 /** The loads have at most 320 requests under way; the default limit of 1,024 is near enough to lift. */
 const LIMITS = "{thresholds: [{max_connections: 20000, max_requests: 20000, max_pending_requests: 20000}]}";
 
-function findEnvoy(): string | undefined {
+/** The binary, on PATH or in the cache folder. */
+export function findEnvoy(): string | undefined {
   const onPath = lookUp("envoy");
   if (onPath !== undefined) return onPath;
   try {
