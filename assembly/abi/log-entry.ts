@@ -29,3 +29,6 @@ export const LOG_FIXED_BYTES = 56;
 export const LOG_PATH_BYTES_MAX = 1024;
 /** All entries of one turn. */
 export const LOG_BLOCK_BYTES = 65536;
+
+/** In the word before an entry of a worker's batch: it is JSON, of a TCP connection (telemetry/tcp-entry.ts). */
+export const LOG_TCP_FLAG = 0x40000000;

@@ -26,9 +26,22 @@ export const SERVICE_REASON_CELLS = 232;
 export const SERVICE_OUTCOME_CELLS = 264;
 /** Retries not done, by cause, the engine's codes. */
 export const SERVICE_SKIPPED_CELLS = 280;
+/** TCP connections: below. */
+export const SERVICE_TCP_CELLS = 296;
 /** Free for later counters of a service. */
-export const SERVICE_SPARE_CELLS = 296;
+export const SERVICE_SPARE_CELLS = 314;
 export const SERVICE_CELLS = 320;
+
+// TCP connections of a service, or of none (the unrouted blocks); offsets are relative to SERVICE_TCP_CELLS.
+/** Connections taken. */
+export const TCP_OPENED_CELL = 0;
+/** Bytes that clients sent, and that they were sent. */
+export const TCP_RECEIVED_CELL = 1;
+export const TCP_SENT_CELL = 2;
+/** Attempts to connect that failed. */
+export const TCP_CONNECT_FAILURES_CELL = 3;
+/** Connections that ended, by TCP_END_*. */
+export const TCP_ENDS_CELL = 4;
 
 /** Services with a block of their own; past this cap, less three, a service shares the block `other` (DESIGN §5). */
 export const METRIC_SERVICES_MAX = 512;

@@ -37,6 +37,10 @@ export const serviceSchema = section({
   schemaVersion,
   ...sharedFields,
   hosts: z.array(hostPattern()).prefault([]).describe("Host names beside the service's own; *.domain is allowed."),
+  addresses: z
+    .array(address())
+    .prefault([])
+    .describe("protocol tcp: where apps connect to; an intercepted connection to one of them is the service's."),
 });
 
 /** `instances/<service>/<id>`. */

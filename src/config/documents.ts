@@ -4,6 +4,7 @@
 // too: a server may register before anybody has written a document for its service.
 
 import type * as z from "zod";
+import type { Address } from "../base/index.ts";
 import type { accessSchema, FieldMatch, instanceSchema, PathMatch } from "./document-schemas.ts";
 import type { Written } from "./merge.ts";
 import type { Policy, Protocol } from "./policy.ts";
@@ -31,6 +32,8 @@ export interface Service {
   readonly protocol: Protocol;
   /** Lower case; without the names that the service answers for by itself. */
   readonly hosts: readonly string[];
+  /** `protocol: tcp`: where apps connect to. Empty: wherever its instances are. */
+  readonly addresses: readonly Address[];
   readonly policy: Policy;
   /** Nobody wrote a document; instances name the service. */
   readonly isImplicit: boolean;

@@ -17,10 +17,7 @@ interface NotYetRow {
   readonly effect: string;
 }
 
-const SERVICE_ROWS: readonly Omit<NotYetRow, "kind">[] = [
-  { path: ["protocol"], isUnmet: (value) => value === "tcp", effect: "TCP services are not carried" },
-  { path: ["hedge"], effect: "nothing is hedged" },
-];
+const SERVICE_ROWS: readonly Omit<NotYetRow, "kind">[] = [{ path: ["hedge"], effect: "nothing is hedged" }];
 
 const RULE_ROWS: readonly Omit<NotYetRow, "kind">[] = [
   { path: ["limits"], effect: "all but pendingTimeout are the service's" },

@@ -4,6 +4,7 @@
 // under it, and a rule's policy with the service's laid under that, so those two take the lower layers as arguments.
 
 import { assertNever } from "../base/index.ts";
+import { checkProtocol } from "./check-tcp.ts";
 import { type CheckPattern, checkPolicy, checkRoute } from "./checks.ts";
 import {
   accessSchema,
@@ -82,10 +83,11 @@ export function parseService(name: string, defaults: Written, written: Written |
   const whole = mergeWritten(defaults, written ?? {});
   const { value, issues } = judge(serviceSchema, whole, "strict");
   if (value === undefined) return { service: undefined, issues };
-  const { schemaVersion, protocol, hosts, ...sections } = value;
+  const { schemaVersion, protocol, hosts, addresses, ...sections } = value;
   const policy = resolvePolicy(sections, protocol);
-  const service = { name, schemaVersion, protocol, hosts, policy, isImplicit: written === undefined, written: whole };
-  const problems = checkPolicy(policy);
+  const isImplicit = written === undefined;
+  const service = { name, schemaVersion, protocol, hosts, addresses, policy, isImplicit, written: whole };
+  const problems = [...checkProtocol(protocol, written ?? {}), ...checkPolicy(policy)];
   return problems.length > 0 ? { service: undefined, issues: problems } : { service: freezeDeep(service), issues: [] };
 }
 

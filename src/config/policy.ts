@@ -253,7 +253,16 @@ const IDLE_MS_TCP = 3_600_000;
 export function resolvePolicy(parsed: ParsedPolicy, protocol: Protocol): Policy {
   const { idleMs } = parsed.timeout;
   const autoIdleMs = protocol === "tcp" ? IDLE_MS_TCP : IDLE_MS_HTTP;
-  return { ...parsed, timeout: { ...parsed.timeout, idleMs: idleMs === "auto" ? autoIdleMs : idleMs } };
+  const balance = protocol === "tcp" ? balanceOfTcp(parsed.balance) : parsed.balance;
+  return { ...parsed, balance, timeout: { ...parsed.timeout, idleMs: idleMs === "auto" ? autoIdleMs : idleMs } };
+}
+
+/** A connection has neither a latency to adapt to nor fields to hash: what is left is how many are open. */
+function balanceOfTcp(balance: ParsedPolicy["balance"]): ParsedPolicy["balance"] {
+  const isOfRequests = balance.hash?.kind !== "source-address";
+  const isConsistent = balance.policy === "ring-hash" || balance.policy === "maglev";
+  if (balance.policy !== "adaptive" && !(isConsistent && isOfRequests)) return balance;
+  return { ...balance, policy: "least-connections" };
 }
 
 function splitRetryCases(cases: readonly z.output<typeof retryCase>[]) {

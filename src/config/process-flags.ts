@@ -144,6 +144,12 @@ export const PROCESS_FLAGS = {
     ...oneOf(["off", "redirect"]),
     description: "carry redirected connections to where they were going",
   }),
+  opaquePorts: withDefault("25,587,3306,4444,5432,6379,9300,11211", {
+    name: "opaque-ports",
+    valueName: "PORT,…|none",
+    description: "ports of intercepted connections that are carried unread at once: their servers speak first",
+    parse: parsePorts,
+  }),
   unknown: withDefault("pass", {
     name: "unknown",
     ...oneOf(["pass", "deny"]),
@@ -273,6 +279,18 @@ const WORKERS_MAX = 16;
 
 function parseWorkers(text: string): Parsed<number | "auto"> {
   return text === "auto" ? { ok: true, value: "auto" } : parseCount(text, 1, WORKERS_MAX);
+}
+
+/** Default: Linkerd's opaque ports. SMTP, submission, MySQL, Galera, PostgreSQL, Redis, Elasticsearch, memcached. */
+function parsePorts(text: string): Parsed<readonly number[]> {
+  if (text === "none") return { ok: true, value: [] };
+  const ports: number[] = [];
+  for (const part of text.split(",")) {
+    const port = parseCount(part.trim(), 1, 65_535);
+    if (!port.ok) return port;
+    ports.push(port.value);
+  }
+  return { ok: true, value: ports };
 }
 
 function parseTag(text: string): Parsed<readonly [key: string, value: string]> {

@@ -4,7 +4,7 @@
 // have written at once) gives the host to the route whose name sorts first, so that every sidecar decides alike, and
 // says so. A route that is left without a host is out of force.
 
-import { nearestOf } from "../base/index.ts";
+import { formatAddress, nearestOf } from "../base/index.ts";
 import type { Route, Service } from "./documents.ts";
 import type { Issue, JudgeMode } from "./issue.ts";
 import type { DocumentId } from "./keyspace.ts";
@@ -33,7 +33,7 @@ export function settleRoutes(
   services: ReadonlyMap<string, Service>,
   { mode, knownServices }: SettleOptions,
 ): SettledRoutes {
-  const issues: DocumentIssue[] = [...checkServiceHosts(services)];
+  const issues: DocumentIssue[] = [...checkServiceHosts(services), ...checkServiceAddresses(services)];
   const settled = new Map<string, Route>();
   const ownerOfHost = new Map<string, string>();
   const mirrors = new MirrorGraph();
@@ -47,7 +47,8 @@ export function settleRoutes(
       return owner === undefined;
     });
     if (hosts.length > 0) settled.set(name, hosts.length === route.hosts.length ? route : { ...route, hosts });
-    issues.push(...[...cycles, ...checkOverrides(route, services)].map((issue) => ({ ...issue, id })));
+    const misfits = [...cycles, ...checkOverrides(route, services), ...checkProtocols(route, services)];
+    issues.push(...misfits.map((issue) => ({ ...issue, id })));
     if (knownServices === undefined) continue;
     issues.push(...checkTargets(route, services, knownServices).map((issue) => ({ ...issue, id })));
   }
@@ -92,6 +93,39 @@ function checkServiceHosts(services: ReadonlyMap<string, Service>): DocumentIssu
       }
     });
   }
+  return issues;
+}
+
+/** An address belongs to one service: the one whose name sorts first. */
+function checkServiceAddresses(services: ReadonlyMap<string, Service>): DocumentIssue[] {
+  const issues: DocumentIssue[] = [];
+  const ownerOfAddress = new Map<string, string>();
+  for (const name of [...services.keys()].sort()) {
+    services.get(name)!.addresses.forEach((address, index) => {
+      const text = formatAddress(address);
+      const owner = ownerOfAddress.get(text);
+      if (owner === undefined) ownerOfAddress.set(text, name);
+      else if (owner !== name) {
+        const message = `service ${owner} has ${text} already`;
+        issues.push({ id: { kind: "service", name }, path: ["addresses", index], message });
+      }
+    });
+  }
+  return issues;
+}
+
+/** A route carries requests of HTTP, which a service of TCP does not take. */
+function checkProtocols(route: Route, services: ReadonlyMap<string, Service>): Issue[] {
+  const issues: Issue[] = [];
+  const judgeTarget = (name: string, path: readonly (string | number)[]) => {
+    if (services.get(name)?.protocol !== "tcp") return;
+    const message = `service ${name} speaks tcp; routes carry requests of HTTP`;
+    issues.push({ path, message, hint: "its connections need no route: write addresses, or use --listen" });
+  };
+  route.rules.forEach(({ to, mirror }, index) => {
+    for (const [target, { service }] of to.entries()) judgeTarget(service, ["rules", index, "to", target, "service"]);
+    if (mirror !== undefined) judgeTarget(mirror.service, ["rules", index, "mirror", "service"]);
+  });
   return issues;
 }
 

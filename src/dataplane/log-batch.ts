@@ -25,8 +25,8 @@ export class LogBatch {
     return this.#drops;
   }
 
-  /** Copies an entry; the caller may reuse its bytes. */
-  write(entry: Uint8Array): void {
+  /** Copies an entry; the caller may reuse its bytes. `flag` is kept in the word before it. */
+  write(entry: Uint8Array, flag = 0): void {
     const needed = 4 + entry.length;
     if (this.#outstanding + this.#length + needed > OUTSTANDING_BYTES_MAX) {
       this.#drops += 1;
@@ -36,7 +36,7 @@ export class LogBatch {
       this.flush();
       if (needed > this.#batch.length) this.#batch = new Uint8Array(needed);
     }
-    new DataView(this.#batch.buffer).setUint32(this.#length, entry.length, true);
+    new DataView(this.#batch.buffer).setUint32(this.#length, entry.length + flag, true);
     this.#batch.set(entry, this.#length + 4);
     this.#length += needed;
   }

@@ -4,6 +4,7 @@
 // the heart, batches of log entries.
 
 import type { Address } from "../base/index.ts";
+import type { CompiledTcp } from "../snapshot/index.ts";
 import type { SharedDescriptors, WorkerModules } from "../wasm/index.ts";
 
 /** What a worker thread is started with. */
@@ -19,6 +20,8 @@ export interface WorkerSetup {
 
 /** `--intercept redirect` as a worker needs it. */
 export interface InterceptSetup {
+  /** `--opaque-ports`: what goes there is carried unread. */
+  readonly opaquePorts: readonly number[];
   /** `--unknown`. */
   readonly unknown: "pass" | "deny";
   readonly app: Address | undefined;
@@ -41,6 +44,8 @@ export interface Program {
   readonly sequence: number;
   readonly bytes: Uint8Array;
   readonly endpoints: readonly Endpoint[];
+  /** Services whose connections are carried unread. */
+  readonly tcp: CompiledTcp;
 }
 
 /** Where an instance slot is reached; a generation tells a reused slot's users apart. */
@@ -86,6 +91,8 @@ export interface WorkerReport {
   readonly connectionsBy: readonly number[];
   /** By GLITCH_*. */
   readonly glitches: readonly number[];
+  /** Open TCP connections by first metric cell: cell, count, cell, count … */
+  readonly tcpOpen: readonly number[];
   readonly poolUsedBytes: number;
   readonly poolBytes: number;
   /** Log entries that were dropped because the main thread did not keep up, or a turn had too many. */
@@ -102,7 +109,7 @@ export type FromWorker =
   /** `problem` 0: in force; else the engine's code, and the former program stays. */
   | { readonly type: "applied"; readonly sequence: number; readonly problem: number }
   | { readonly type: "beat"; readonly report: WorkerReport }
-  /** Log entries one after the other (abi/log-entry.ts), each behind its length as u32. */
+  /** Log entries one after the other, each behind a word that says what it is (log-batch.ts). */
   | { readonly type: "logs"; readonly bytes: Uint8Array }
   | { readonly type: "acceptFailed"; readonly problem: string }
   | { readonly type: "drained" };

@@ -24,7 +24,7 @@ import { Bug, monotonicUs } from "../base/index.ts";
 import { type Engine, RECORD_WORDS } from "../wasm/index.ts";
 import { Connects } from "./connects.ts";
 import type { ListenerOffer } from "./messages.ts";
-import type { AcceptFailure, CreateDriver, Listener, Origin, SocketDriver, SocketHost } from "./sockets.ts";
+import type { AcceptFailure, CreateDriver, Divert, Listener, Origin, SocketDriver, SocketHost } from "./sockets.ts";
 import type { Upstreams } from "./upstream.ts";
 
 /** Rounds of poll and walk in one turn before sockets are served again; more is work that makes itself. */
@@ -73,8 +73,8 @@ export class Pump implements SocketHost {
   }
 
   /** Accepts connections of one descriptor; resolves when it listens. */
-  listen(offer: ListenerOffer, failed: (failure: AcceptFailure) => void): Promise<Listener> {
-    return this.#driver.listen(offer, failed);
+  listen(offer: ListenerOffer, failed: (failure: AcceptFailure) => void, divert?: Divert): Promise<Listener> {
+    return this.#driver.listen(offer, failed, divert);
   }
 
   /** Takes over a socket of Node with what was read of it; false: there is no room, it was closed. */

@@ -4,11 +4,14 @@
 // its business: worker.ts instantiates the real one, tests one written in TypeScript.
 
 import { lookup } from "node:dns";
+import type { Socket } from "node:net";
 import type { MessagePort } from "node:worker_threads";
 import { GLITCHES_COUNT, ROLE_DOWNSTREAM } from "../../assembly/abi/engine-codes.ts";
+import { LISTENER_INBOUND, LISTENER_SERVICE } from "../../assembly/abi/engine-records.ts";
 import { GOAWAY_GRACE_MS } from "../../assembly/abi/limits.ts";
+import { LOG_TCP_FLAG } from "../../assembly/abi/log-entry.ts";
 import { assertNever, Bug, monotonicUs } from "../base/index.ts";
-import type { Engine } from "../wasm/index.ts";
+import type { BalancerExports, Engine } from "../wasm/index.ts";
 import type { ChosenDriver } from "./choose-driver.ts";
 import { Interceptor } from "./intercept/interceptor.ts";
 import { LogBatch } from "./log-batch.ts";
@@ -22,7 +25,9 @@ import {
   type WorkerReport,
 } from "./messages.ts";
 import { Pump } from "./pump.ts";
-import type { AcceptFailure, Listener } from "./sockets.ts";
+import type { AcceptFailure, Listener, Origin } from "./sockets.ts";
+import { TcpCarrier } from "./tcp/carrier.ts";
+import { TcpDirectory } from "./tcp/directory.ts";
 import { type Lookup, Upstreams } from "./upstream.ts";
 
 /** ROLE_* × PROTOCOL_*: two roles, three protocols. */
@@ -39,11 +44,12 @@ type Port = Pick<MessagePort, "postMessage" | "on">;
 /** Serves until the thread ends. `wake` lets others ask for a turn (a freed limit). */
 export function serve(
   engine: Engine,
+  balancer: BalancerExports,
   port: Port,
   driver: ChosenDriver,
   intercept?: InterceptSetup,
 ): { readonly wake: () => void } {
-  return new Service(engine, port, driver, intercept);
+  return new Service(engine, balancer, port, driver, intercept);
 }
 
 class Service {
@@ -52,6 +58,8 @@ class Service {
   readonly #pump: Pump;
   readonly #upstreams = new Upstreams(systemLookup, () => performance.now());
   readonly #logs: LogBatch;
+  readonly #carrier: TcpCarrier;
+  readonly #directory = new TcpDirectory(systemLookup);
   readonly #interceptor: Interceptor | undefined;
   #listeners: readonly Listener[] = [];
   #acceptFailures = 0;
@@ -60,7 +68,13 @@ class Service {
   /** Since when nothing is under way, while draining. */
   #idleFromMs: number | undefined;
 
-  constructor(engine: Engine, port: Port, driver: ChosenDriver, intercept: InterceptSetup | undefined) {
+  constructor(
+    engine: Engine,
+    balancer: BalancerExports,
+    port: Port,
+    driver: ChosenDriver,
+    intercept: InterceptSetup | undefined,
+  ) {
     this.#engine = engine;
     this.#port = port;
     this.#logs = new LogBatch((bytes) => this.#say({ type: "logs", bytes }));
@@ -71,9 +85,16 @@ class Service {
       log: (entry) => this.#logs.write(entry),
       turned: () => this.#turned(),
     });
+    this.#carrier = new TcpCarrier({
+      balancer,
+      upstreams: this.#upstreams,
+      log: (entry) => this.#logs.write(Buffer.from(JSON.stringify(entry)), LOG_TCP_FLAG),
+    });
     if (intercept !== undefined) {
       this.#interceptor = new Interceptor({
         setup: intercept,
+        carrier: this.#carrier,
+        directory: this.#directory,
         adopt: (socket, origin, first) => this.#pump.adopt(socket, origin, first),
         knowsHost: (host) => engine.knowsHost(engine.writeText(host)) !== 0,
       });
@@ -99,6 +120,7 @@ class Service {
         return;
       case "accessLog":
         this.#engine.setAccessLog(message.isOn ? 1 : 0);
+        this.#carrier.isAccessLogOn = message.isOn;
         return;
       case "logTaken":
         this.#logs.taken(message.bytes);
@@ -134,9 +156,22 @@ class Service {
   }
 
   #accept(offer: ListenerOffer, failed: (failure: AcceptFailure) => void): Promise<Listener> {
-    if (offer.takesRedirected !== true) return this.#pump.listen(offer, failed);
+    if (offer.takesRedirected !== true) {
+      const mayBeTcp = offer.kind === LISTENER_SERVICE || offer.kind === LISTENER_INBOUND;
+      return this.#pump.listen(offer, failed, mayBeTcp ? (take) => this.#divert(offer, take) : undefined);
+    }
     if (this.#interceptor === undefined) throw new Bug("a listener for redirected connections, and nobody for them");
     return this.#interceptor.listen(offer, failed);
+  }
+
+  /** Carries a connection to the port of a service of TCP, or of an app of TCP. */
+  #divert(origin: Origin, take: () => Socket): boolean {
+    const service = this.#directory.serviceOf(origin);
+    if (service === undefined) return false;
+    const socket = take();
+    // Begun on libuv's loop, whichever accepted it (epoll/visits.ts).
+    setImmediate(() => this.#carrier.balance(socket, service));
+    return true;
   }
 
   #closeListeners(kinds: readonly number[]): void {
@@ -147,7 +182,10 @@ class Service {
 
   #load(program: Program): void {
     const problem = this.#engine.loadProgram(program.bytes, monotonicUs());
-    if (problem === 0) this.#upstreams.replace(program.endpoints);
+    if (problem === 0) {
+      this.#upstreams.replace(program.endpoints);
+      this.#directory.replace(program.tcp);
+    }
     this.#say({ type: "applied", sequence: program.sequence, problem });
     this.#pump.schedule();
   }
@@ -161,6 +199,8 @@ class Service {
   }
 
   #beat(): void {
+    this.#carrier.sample();
+    this.#logs.flush();
     this.#say({ type: "beat", report: this.#report() });
     if (this.#isDraining) this.#lookForEnd();
   }
@@ -173,7 +213,7 @@ class Service {
   /** Whether draining is over: no exchange, every byte taken, and callers gone or told often enough. */
   #lookForEnd(): void {
     const nowMs = performance.now();
-    const relayed = this.#interceptor?.count ?? 0;
+    const relayed = this.#carrier.count + (this.#interceptor?.count ?? 0);
     if (this.#engine.exchangeCount() > 0 || relayed > 0 || !this.#pump.isFlushed) {
       this.#idleFromMs = undefined;
       return;
@@ -192,6 +232,7 @@ class Service {
       connections: engine.connectionCount(),
       connectionsBy: ROLES.flatMap((role) => PROTOCOLS.map((protocol) => engine.connectionsBy(role, protocol))),
       glitches: Array.from({ length: GLITCHES_COUNT }, (_, kind) => engine.glitchCount(kind)),
+      tcpOpen: this.#carrier.openBy(),
       poolUsedBytes: engine.poolUsed(),
       poolBytes: engine.poolSize(),
       logDrops: this.#logs.drops + engine.logDropped(),

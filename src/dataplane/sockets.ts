@@ -25,6 +25,9 @@ export interface Origin {
   readonly number: number;
 }
 
+/** Takes an accepted socket before the engine does; false: it is the engine's, and was not touched. */
+export type Divert = (take: () => Socket) => boolean;
+
 /** What became of an accept. */
 export interface AcceptFailure {
   readonly kind: "accept" | "full";
@@ -55,8 +58,11 @@ export interface SocketDriver {
   readonly count: number;
   /** Whether the kernel has taken everything that was written. */
   readonly isFlushed: boolean;
-  /** Accepts from a descriptor, which is the driver's from now on; resolves when it listens. */
-  listen(offer: ListenerOffer, failed: (failure: AcceptFailure) => void): Promise<Listener>;
+  /**
+   * Accepts from a descriptor, which is the driver's from now on; resolves when it listens. `divert` is asked of each
+   * socket first; what it takes is a paused socket of Node, and none of the driver's.
+   */
+  listen(offer: ListenerOffer, failed: (failure: AcceptFailure) => void, divert?: Divert): Promise<Listener>;
   /** Takes over an accepted socket of Node's, which is over for Node; its handle, or -1: no room, it was closed. */
   adopt(socket: Socket, origin: Origin): number;
   /** Begins to connect; a SOCKET_* when that failed at once, and then nothing is told of the handle. */

@@ -16,5 +16,5 @@ const balancer = instantiateBalancer(modules.balancer, modules.balancerMemory);
 balancer.start(worker, seed);
 const engine = instantiateEngine(modules.engine, balancer);
 engine.start(worker, seed, monotonicUs());
-const { wake } = serve(engine, parentPort, chooseDriver(sockets), intercept);
+const { wake } = serve(engine, balancer, parentPort, chooseDriver(sockets), intercept);
 watchAdmission(modules.balancerMemory, worker, wake);

@@ -31,6 +31,7 @@ import {
 import { type Balancer, LATENCY_BOUNDS_US } from "../wasm/index.ts";
 import { healthSources } from "./health-metrics.ts";
 import type { Supervisor } from "./supervisor.ts";
+import { tcpSources } from "./tcp-metrics.ts";
 
 /** Series of one metric that Prometheus scrapes without anybody noticing. */
 const INSTANCE_SERIES_MAX = 2_000;
@@ -48,7 +49,7 @@ export interface MetricInputs {
 }
 
 /** A block of cells and whose it is. */
-interface Block {
+export interface Block {
   readonly direction: string;
   readonly service: string;
   readonly base: number;
@@ -58,6 +59,7 @@ export function createSources(inputs: MetricInputs): readonly Source[] {
   return [
     ...serviceSources(inputs),
     ...instanceSources(inputs),
+    ...tcpSources(blocksOf, inputs),
     ...healthSources(inputs, INSTANCE_SERIES_MAX),
     ...ownSources(inputs),
   ];

@@ -70,8 +70,8 @@ export function describeOwnInstance(
       weight: config.weight,
       ...(config.zone === undefined ? {} : { zone: config.zone }),
       tags: config.tags,
-      // Two sidecars speak HTTP/2 whatever their apps speak (DESIGN §2).
-      protocol: "http2",
+      // Two sidecars speak HTTP/2 whatever their apps speak (DESIGN §2); TCP is carried as it is.
+      protocol: config.appProtocol === "tcp" ? "tcp" : "http2",
       sidecar: true,
     },
   };

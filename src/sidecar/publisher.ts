@@ -94,9 +94,9 @@ export class Publisher {
     log.info({ revision, services, instances: instances.length, bytes: bytes.length }, "snapshot in force");
   }
 
-  #programOf({ revision, bytes, instances }: CompiledSnapshot): Program {
+  #programOf({ revision, bytes, instances, tcp }: CompiledSnapshot): Program {
     this.#sequence += 1;
-    return { revision, sequence: this.#sequence, bytes, endpoints: instances.map(endpointOf) };
+    return { revision, sequence: this.#sequence, bytes, endpoints: instances.map(endpointOf), tcp };
   }
 
   /** A step that cannot be taken (a full arena) leaves its set as it was; the others go on. */

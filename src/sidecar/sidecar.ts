@@ -274,9 +274,9 @@ export class Sidecar implements AdminView {
   }
 
   #describeIntercept(): InterceptSetup | undefined {
-    const { intercept, unknown, app } = this.#config;
+    const { intercept, unknown, app, opaquePorts } = this.#config;
     const ownPorts = [...this.#ports.numbers, ...this.#servers.map(({ address }) => address.port)];
-    return intercept === "redirect" ? { unknown, app, ownPorts } : undefined;
+    return intercept === "redirect" ? { unknown, app, ownPorts, opaquePorts } : undefined;
   }
 
   /** What a worker has open and cannot close when it dies. */

@@ -14,6 +14,7 @@ import { pillionError } from "../base/index.ts";
 import type { Documents, Policy, Route } from "../config/index.ts";
 import { type Allocation, metricsOf } from "./allocation.ts";
 import { Compilation, type IndexedService, policyModelOf } from "./compilation.ts";
+import { compileTcp } from "./compile-tcp.ts";
 import type {
   CompiledInstance,
   CompiledLimit,
@@ -54,10 +55,12 @@ export function compileSnapshot(
   const services = compilation.services();
   const rules = new Map<number, RuleModel>();
   for (const service of services) rules.set(service.index, serviceRule(service, compilation));
-  const inbound = app === undefined ? undefined : placeApp(app, compilation, rules);
+  const placed = app === undefined ? undefined : placeApp(app, compilation, rules);
+  const inbound = placed?.index;
+  const claiming = services.filter(({ document }) => document.protocol !== "tcp");
   claimForServices(
     tables,
-    services.map(({ index, document: { name, hosts } }) => ({ index, name, hosts })),
+    claiming.map(({ index, document: { name, hosts } }) => ({ index, name, hosts })),
     namespace,
   );
   const numbered = allocation.services();
@@ -85,6 +88,7 @@ export function compileSnapshot(
     sets: [...compilation.sets.values()],
     limits: [...services.flatMap(limitsOf), ...inboundLimits(inbound)],
     tunings: services.map(tuningOf),
+    tcp: compileTcp({ documents, compilation, listen, app, inbound: placed }),
     warnings: compilation.warnings,
     issues: compilation.issues,
   };
@@ -122,7 +126,7 @@ function serviceRule(service: IndexedService, compilation: Compilation): RuleMod
   return plainRule(destinations);
 }
 
-function placeApp(app: LocalApp, compilation: Compilation, rules: Map<number, RuleModel>): number | undefined {
+function placeApp(app: LocalApp, compilation: Compilation, rules: Map<number, RuleModel>) {
   const placed = compilation.placeApp(app);
   const outbound = compilation.serviceOf(app.service);
   if (placed === undefined || outbound === undefined) return undefined;
@@ -134,7 +138,7 @@ function placeApp(app: LocalApp, compilation: Compilation, rules: Map<number, Ru
     `inbound ${app.service}`,
   );
   rules.set(index, plainRule([{ service: index, set, weight: 1, policy }]));
-  return index;
+  return placed;
 }
 
 /** The caller's sidecar keeps the deadline, retries elsewhere and breaks circuits; here one app does what it can. */

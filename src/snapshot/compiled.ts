@@ -77,6 +77,33 @@ export interface CompiledTuning extends ServiceTuning {
   readonly service: number;
 }
 
+/** A service whose connections are carried unread. */
+export interface CompiledTcpService {
+  readonly index: number;
+  readonly name: string;
+  readonly direction: Direction;
+  /** First metric cell. */
+  readonly metrics: number;
+  /** The balancer's set of its instances; undefined: there was no place for it. */
+  readonly set: number | undefined;
+  readonly connectMs: number;
+  /** Undefined: never idle. */
+  readonly idleMs: number | undefined;
+  /** Further instances that are tried while none has taken the connection. */
+  readonly retries: number;
+  /** Where apps connect to. */
+  readonly addresses: readonly Address[];
+}
+
+/** What the data plane needs to know of TCP. */
+export interface CompiledTcp {
+  readonly services: readonly CompiledTcpService[];
+  /** By number of the `--listen` flag: index of the service, where that speaks TCP. */
+  readonly listeners: readonly (number | undefined)[];
+  /** Index of the service behind the inbound, where the app speaks TCP. */
+  readonly inbound: number | undefined;
+}
+
 /** One compiled picture. `bytes` goes to every worker, the rest concerns the main thread. */
 export interface CompiledSnapshot {
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -87,6 +114,7 @@ export interface CompiledSnapshot {
   readonly sets: readonly CompiledSet[];
   readonly limits: readonly CompiledLimit[];
   readonly tunings: readonly CompiledTuning[];
+  readonly tcp: CompiledTcp;
   readonly warnings: readonly SnapshotIssue[];
   readonly issues: readonly SnapshotIssue[];
 }

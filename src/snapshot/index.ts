@@ -8,6 +8,8 @@ export type {
   CompiledService,
   CompiledSet,
   CompiledSnapshot,
+  CompiledTcp,
+  CompiledTcpService,
   LocalApp,
   SnapshotIssue,
   SnapshotOptions,

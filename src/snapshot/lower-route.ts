@@ -98,6 +98,7 @@ const PLAIN_TEXT: EditModel = { kind: "set", name: "content-type", value: "text/
 
 function lowerMirror({ mirror }: Rule, compilation: Compilation): MirrorModel | undefined {
   const service = mirror === undefined ? undefined : compilation.serviceOf(mirror.service);
+  if (service?.document.protocol === "tcp") return undefined;
   return mirror === undefined || service === undefined ? undefined : { service: service.index, share: mirror.share };
 }
 
@@ -133,6 +134,10 @@ function lowerTargets(
   for (const { service: name, tags, weight } of rule.to) {
     const service = compilation.serviceOf(name);
     if (service === undefined) continue;
+    if (service.document.protocol === "tcp") {
+      compilation.refuse(document, `rules.${index}: service ${name} speaks tcp; routes carry requests of HTTP`);
+      continue;
+    }
     const hasOverrides = Object.keys(rule.overrides).length > 0;
     const policy = hasOverrides ? policyOf(service.document, rule.overrides) : service.document.policy;
     const set = compilation.setOf(service, tags, policy);

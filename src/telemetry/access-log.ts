@@ -7,6 +7,7 @@
 import { REASON_NONE } from "../../assembly/abi/engine-codes.ts";
 import { assertNever, type Log, type LogFields } from "../base/index.ts";
 import { type LogEntry, readLogEntry, splitBatch } from "./log-entry.ts";
+import { formatTcpLine, readTcpEntry, type TcpEntry, tcpFieldsOf, tcpReasonOf } from "./tcp-entry.ts";
 
 export const ACCESS_LOG_FORMATS = ["off", "json", "text"] as const;
 export type AccessLogFormat = (typeof ACCESS_LOG_FORMATS)[number];
@@ -35,7 +36,11 @@ export function createAccessLog(options: AccessLogOptions): (batch: Uint8Array) 
   const { log, format, names, writeLine } = options;
   const errors = new ErrorLines(options);
   return (batch) => {
-    for (const bytes of splitBatch(batch)) {
+    for (const { bytes, isTcp } of splitBatch(batch)) {
+      if (isTcp) {
+        writeTcp(readTcpEntry(bytes), options, errors);
+        continue;
+      }
       const entry = readLogEntry(bytes);
       switch (format) {
         case "off":
@@ -67,12 +72,17 @@ class ErrorLines {
 
   write(entry: LogEntry): void {
     if (!entry.reason.log) return;
-    const { log, names, nowMs } = this.#options;
-    const second = Math.floor(nowMs() / 1000);
+    const { log, names } = this.#options;
+    this.bound(entry.reason.text, () => writeJson(log, entry, names));
+  }
+
+  /** Writes one more line, or counts it by its reason. */
+  bound(reason: string, write: () => void): void {
+    const second = Math.floor(this.#options.nowMs() / 1000);
     if (second !== this.#second) this.#begin(second);
     this.#written += 1;
-    if (this.#written <= ERROR_LINES_PER_SECOND) writeJson(log, entry, names);
-    else this.#left.set(entry.reason.text, (this.#left.get(entry.reason.text) ?? 0) + 1);
+    if (this.#written <= ERROR_LINES_PER_SECOND) write();
+    else this.#left.set(reason, (this.#left.get(reason) ?? 0) + 1);
   }
 
   #begin(second: number): void {
@@ -84,6 +94,19 @@ class ErrorLines {
     this.#second = second;
     this.#written = 0;
   }
+}
+
+/** A TCP connection's end; without the access log only those that reached nobody come here. */
+function writeTcp(entry: TcpEntry, { log, format, names, writeLine }: AccessLogOptions, errors: ErrorLines): void {
+  const reason = tcpReasonOf(entry);
+  const fields = tcpFieldsOf(entry, names);
+  const write = () => {
+    if (reason.isNotReached) log.warn(fields, `${reason.text}: ${reason.message}`);
+    else log.info(fields, "connection");
+  };
+  if (format === "text") writeLine(formatTcpLine(entry, names));
+  else if (format === "json") write();
+  else errors.bound(reason.text, write);
 }
 
 function writeJson(log: Log, entry: LogEntry, names: EntryNames): void {

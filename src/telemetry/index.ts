@@ -17,5 +17,7 @@ export {
   PROTOCOL_NAMES,
   ROLE_NAMES,
   SKIPPED_NAMES,
+  TCP_END_NAMES,
 } from "./names.ts";
 export { REASONS, type Reason, reasonOf } from "./reasons.ts";
+export type { TcpEntry } from "./tcp-entry.ts";

@@ -22,6 +22,7 @@ import {
   LOG_REQUEST_ID_BYTES,
   LOG_SERVICE,
   LOG_STATUS,
+  LOG_TCP_FLAG,
   LOG_UPSTREAM_US,
   LOG_VERSION_DOWN,
   LOG_VERSION_UP,
@@ -98,12 +99,21 @@ export function readLogEntry(bytes: Uint8Array): LogEntry {
   };
 }
 
-/** Splits a worker's batch: entries one after the other, each behind its length as u32. */
-export function* splitBatch(batch: Uint8Array): Generator<Uint8Array> {
+/** One entry of a batch. */
+export interface BatchEntry {
+  readonly bytes: Uint8Array;
+  /** JSON of a TCP connection; else an exchange of the engine. */
+  readonly isTcp: boolean;
+}
+
+/** Splits a worker's batch: entries one after the other, each behind its length as u32, with the flag in it. */
+export function* splitBatch(batch: Uint8Array): Generator<BatchEntry> {
   const view = new DataView(batch.buffer, batch.byteOffset, batch.byteLength);
   for (let at = 0; at + 4 <= batch.length; ) {
-    const length = view.getUint32(at, true);
-    yield batch.subarray(at + 4, at + 4 + length);
+    const word = view.getUint32(at, true);
+    const isTcp = (word & LOG_TCP_FLAG) !== 0;
+    const length = isTcp ? word - LOG_TCP_FLAG : word;
+    yield { bytes: batch.subarray(at + 4, at + 4 + length), isTcp };
     at += 4 + length;
   }
 }

@@ -59,3 +59,17 @@ export const OUTCOME_NAMES = [
 
 /** SKIPPED_* of engine/proxy/metrics.ts: `pillion_retries_skipped_total{cause}`. */
 export const SKIPPED_NAMES = ["attempts", "class", "body", "budget", "deadline"] as const;
+
+/** TCP_END_*: the reason of a TCP connection's end, in the words of REASONS. */
+export const TCP_END_NAMES = [
+  "closed",
+  "client-gone",
+  "upstream-reset",
+  "idle-timeout",
+  "no-instance",
+  "connect-failed",
+  "connect-timeout",
+  "overflow",
+  "no-route",
+  "loop",
+] as const;

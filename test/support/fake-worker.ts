@@ -5,7 +5,7 @@ import { RECORD_SHUTDOWN } from "../../assembly/abi/engine-records.ts";
 import { chooseDriver } from "../../src/dataplane/choose-driver.ts";
 import { serve } from "../../src/dataplane/serve.ts";
 import type { SocketDriverName } from "../../src/dataplane/sockets.ts";
-import { createSharedDescriptors } from "../../src/wasm/index.ts";
+import { Balancer, createSharedDescriptors, instantiateBalancer, loadModule } from "../../src/wasm/index.ts";
 import { FakeEngine } from "./fake-engine.ts";
 
 const { worker, driver = "libuv" } = workerData as { worker: number; driver?: SocketDriverName };
@@ -15,4 +15,7 @@ const fake = new FakeEngine({
   },
   ended: (connection, engine) => engine.record(RECORD_SHUTDOWN, connection.handle),
 });
-serve(fake.engine, parentPort!, chooseDriver({ driver, descriptors: createSharedDescriptors() }));
+const balancer = loadModule("balancer");
+const exports = instantiateBalancer(balancer, new Balancer(balancer).memory);
+exports.start(0, 1);
+serve(fake.engine, exports, parentPort!, chooseDriver({ driver, descriptors: createSharedDescriptors() }));

@@ -11,12 +11,12 @@ import { type DescriptorTable, type Engine, RECORD_WORDS } from "../../wasm/inde
 import { failureOfErrno } from "../failure.ts";
 import { Legs } from "../legs.ts";
 import type { ListenerOffer } from "../messages.ts";
-import type { AcceptFailure, Listener, Origin, SocketDriver, SocketHost } from "../sockets.ts";
+import type { AcceptFailure, Divert, Listener, Origin, SocketDriver, SocketHost } from "../sockets.ts";
 import { Acceptor } from "./acceptor.ts";
 import { SocketAddress } from "./addresses.ts";
 import { behind, breakLeg, Leg } from "./leg.ts";
 import { ENDING, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EVERYTHING, Poller, READABLE } from "./poller.ts";
-import { pendingFailure, resetOnClose, startConnecting, takeDescriptor } from "./socket.ts";
+import { giveDescriptor, pendingFailure, resetOnClose, startConnecting, takeDescriptor } from "./socket.ts";
 import { EAGAIN, type Kernel, SHUT_WR } from "./system-calls.ts";
 import { READ_BYTES, Transfer, VECTORS_MAX } from "./transfer.ts";
 import { Visits } from "./visits.ts";
@@ -71,7 +71,7 @@ export class EpollDriver implements SocketDriver {
     return this.#unflushed === 0;
   }
 
-  async listen(offer: ListenerOffer, failed: (failure: AcceptFailure) => void): Promise<Listener> {
+  async listen(offer: ListenerOffer, failed: (failure: AcceptFailure) => void, divert?: Divert): Promise<Listener> {
     const eventId = this.#acceptors.length;
     const acceptor = new Acceptor({
       kernel: this.#kernel,
@@ -80,7 +80,8 @@ export class EpollDriver implements SocketDriver {
       offer,
       eventKind: LISTENER,
       eventId,
-      take: (descriptor, peer) => this.#accept(descriptor, peer, offer) >= 0,
+      take: (descriptor, peer) =>
+        divert?.(() => giveDescriptor(descriptor)) === true || this.#accept(descriptor, peer, offer) >= 0,
       failed,
       stopped: () => {
         this.#acceptors[eventId] = undefined;

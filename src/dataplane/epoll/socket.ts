@@ -1,6 +1,6 @@
 // What is done with a socket once in its life: made and connected, asked what went wrong, made to close with a reset.
 
-import type { Socket } from "node:net";
+import { Socket, type SocketConstructorOpts } from "node:net";
 import { SOCKET_RESET } from "../../../assembly/abi/engine-records.ts";
 import { failureOfErrno } from "../failure.ts";
 import { SocketAddress } from "./addresses.ts";
@@ -45,6 +45,13 @@ export function takeDescriptor(kernel: Kernel, socket: Socket): number {
   const descriptor = kernel.calls.fcntl(fd, F_DUPFD_CLOEXEC, 0);
   socket.destroy();
   return descriptor;
+}
+
+/** Gives an accepted socket to Node, which reads it when it is resumed. */
+export function giveDescriptor(descriptor: number): Socket {
+  // As net.Server makes its sockets (`pauseOnConnect`); Node's types do not know that option.
+  const options = { fd: descriptor, allowHalfOpen: true, pauseOnCreate: true, readable: true, writable: true };
+  return new Socket(options as SocketConstructorOpts);
 }
 
 /** Nagle's algorithm off; what a listening socket accepts inherits it. */

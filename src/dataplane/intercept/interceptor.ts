@@ -1,10 +1,11 @@
-// Redirected connections: asked where they were going, looked at, and either given to the engine or passed on.
+// Redirected connections: asked where they were going, looked at, and either given to the engine or carried unread.
 //
 //   accept ─► original destination ─┬─ none: somebody addressed us ──────────────────────────────────────► engine
 //                                   ├─ an own listener ──────────────────────────────────────────────────► reset
-//                                   ├─ inbound, not the app's port; a server-first port ─────────────────► relay
+//                                   ├─ an address of a service of TCP; inbound, an app of TCP ───────────► balanced
+//                                   ├─ inbound, not the app's port; an opaque port ──────────────────────► passed on
 //                                   └─ first bytes ─┬─ HTTP for a host of the mesh, or for the app ──────► engine
-//                                                   └─ anything else ────────────────────────────────────► relay
+//                                                   └─ anything else ────────────────────────────────────► passed on
 //
 // A server that speaks first (MySQL, SMTP) would wait with its client for ever: look.ts finds out, once for each
 // destination, which is remembered here.
@@ -14,38 +15,52 @@
 import type { Socket } from "node:net";
 import { networkInterfaces } from "node:os";
 import { LISTENER_INBOUND } from "../../../assembly/abi/engine-records.ts";
+import { TCP_END_CONNECT_FAILED, TCP_END_LOOP, TCP_END_NO_ROUTE } from "../../../assembly/abi/tcp-ends.ts";
 import { type Address, formatAddress } from "../../base/index.ts";
 import { startListener } from "../libuv/listener.ts";
 import type { InterceptSetup, ListenerOffer } from "../messages.ts";
 import type { AcceptFailure, Listener, Origin } from "../sockets.ts";
+import type { Passing, TcpCarrier } from "../tcp/carrier.ts";
+import type { TcpDirectory } from "../tcp/directory.ts";
 import { Look } from "./look.ts";
 import { OriginalDestinations } from "./original-destination.ts";
-import { openUpstream, relay, reset } from "./relay.ts";
 
-/** Linkerd's default opaque ports: SMTP, submission, MySQL, Galera, PostgreSQL, Redis, Elasticsearch, memcached. */
-const SERVER_FIRST_PORTS: ReadonlySet<number> = new Set([25, 587, 3306, 4444, 5432, 6379, 9300, 11211]);
 /** Destinations remembered as server-first; the oldest is forgotten. */
 const LEARNED_MAX = 1_024;
 
 export interface InterceptorOptions {
   readonly setup: InterceptSetup;
+  readonly carrier: TcpCarrier;
+  readonly directory: TcpDirectory;
   /** Gives a socket to the engine, with what was read of it; false: there is no room, it was closed. */
   readonly adopt: (socket: Socket, origin: Origin, first: readonly Buffer[]) => boolean;
   /** Whether a route or a service claims the host. */
   readonly knowsHost: (host: string) => boolean;
 }
 
+/** A redirected connection. */
+interface Redirected {
+  readonly socket: Socket;
+  readonly origin: Origin;
+  readonly passing: Passing;
+  /** Where it goes when it is passed on. */
+  readonly target: Address;
+  readonly mayPass: boolean;
+}
+
 export class Interceptor {
   readonly #options: InterceptorOptions;
   readonly #destinations = new OriginalDestinations();
+  readonly #opaquePorts: ReadonlySet<number>;
   readonly #serverFirst = new Set<string>();
   #count = 0;
 
   constructor(options: InterceptorOptions) {
     this.#options = options;
+    this.#opaquePorts = new Set(options.setup.opaquePorts);
   }
 
-  /** Connections that are looked at or relayed; the engine's are not among them. */
+  /** Connections that are looked at. */
   get count(): number {
     return this.#count;
   }
@@ -55,30 +70,40 @@ export class Interceptor {
   }
 
   #take(socket: Socket, origin: Origin): boolean {
+    const { setup, carrier, directory, adopt } = this.#options;
     const destination = this.#destinations.of(socket);
-    if (destination === undefined) return this.#options.adopt(socket, origin, []);
-    socket.on("error", () => undefined);
-    const { app, ownPorts, unknown } = this.#options.setup;
     const isInbound = origin.kind === LISTENER_INBOUND;
-    if (ownPorts.includes(destination.port) && isOwnAddress(destination.host)) {
-      reset(socket);
+    const behind = directory.serviceOf(origin);
+    if (destination === undefined) {
+      if (behind === undefined) return adopt(socket, origin, []);
+      carrier.balance(socket, behind);
       return true;
     }
-    this.#count += 1;
-    if (isInbound && destination.port !== app?.port) this.#pass(socket, destination, []);
-    else {
-      const target = isInbound && app !== undefined ? app : destination;
-      const mayPass = isInbound || unknown === "pass";
-      const isServerFirst = SERVER_FIRST_PORTS.has(target.port) || this.#serverFirst.has(formatAddress(target));
-      if (isServerFirst) this.#pass(socket, mayPass ? target : undefined, []);
-      else this.#look(socket, origin, target, mayPass);
-    }
+    socket.on("error", () => undefined);
+    const isForApp = isInbound && destination.port === setup.app?.port;
+    const service = isForApp ? behind : isInbound ? undefined : directory.serviceAt(destination);
+    const target = isForApp && setup.app !== undefined ? setup.app : destination;
+    const mayPass = isInbound || setup.unknown === "pass";
+    const direction = isInbound ? "inbound" : "outbound";
+    const passing: Passing = { direction, destination, target, first: [] };
+    if (setup.ownPorts.includes(destination.port) && isOwnAddress(destination.host)) {
+      carrier.refuse(socket, passing, TCP_END_LOOP);
+    } else if (service !== undefined) carrier.balance(socket, service, destination);
+    else if ((isInbound && !isForApp) || this.#isOpaque(target))
+      this.#pass({ socket, origin, passing, target, mayPass });
+    else this.#look({ socket, origin, passing, target, mayPass });
     return true;
   }
 
-  #look(socket: Socket, origin: Origin, target: Address, mayPass: boolean): void {
+  #isOpaque(target: Address): boolean {
+    return this.#opaquePorts.has(target.port) || this.#serverFirst.has(formatAddress(target));
+  }
+
+  #look(redirected: Redirected): void {
+    const { socket, origin, passing, target, mayPass } = redirected;
     const isInbound = origin.kind === LISTENER_INBOUND;
-    const { knowsHost, adopt } = this.#options;
+    const { knowsHost, adopt, carrier } = this.#options;
+    this.#count += 1;
     new Look({
       socket,
       target,
@@ -88,27 +113,21 @@ export class Interceptor {
       isEveryHostWanted: isInbound || !mayPass,
       serverSpoke: () => this.#learn(target),
       found: (finding) => {
-        if (finding.kind === "pass") {
-          this.#pass(socket, mayPass ? target : undefined, finding.first, finding.upstream);
-          return;
-        }
         this.#count -= 1;
         if (finding.kind === "http") adopt(socket, origin, finding.first);
+        else if (finding.kind === "unreachable") carrier.refuse(socket, passing, TCP_END_CONNECT_FAILED);
+        else if (finding.kind === "pass") {
+          const { first, upstream: opened } = finding;
+          this.#pass({ ...redirected, passing: { ...passing, first, opened } });
+        }
       },
     });
   }
 
-  /** Carries the bytes unread; without a destination the connection is refused. */
-  #pass(client: Socket, target: Address | undefined, first: readonly Buffer[], opened?: Socket): void {
-    const ended = () => {
-      this.#count -= 1;
-    };
-    if (target === undefined) {
-      ended();
-      reset(client);
-      return;
-    }
-    relay(client, opened ?? openUpstream(target), first, ended);
+  /** Carries the bytes unread; what may not pass is refused. */
+  #pass({ socket, passing, mayPass }: Redirected): void {
+    if (mayPass) this.#options.carrier.pass(socket, passing);
+    else this.#options.carrier.refuse(socket, passing, TCP_END_NO_ROUTE);
   }
 
   #learn(target: Address): void {

@@ -8,9 +8,10 @@
 
 import type { Socket } from "node:net";
 import type { Address } from "../../base/index.ts";
+import { CONNECT_TIMEOUT_MS } from "../tcp/connection.ts";
+import { openUpstream } from "../tcp/relay.ts";
 import { AuthorityReader, EMPTY_SETTINGS, withoutAcknowledgement } from "./authority.ts";
 import { DETECT_BYTES_MAX, detectProtocol } from "./detect.ts";
-import { openUpstream, reset } from "./relay.ts";
 
 /** Clients that speak first do so at once. Waiting for ever, as Istio's default, hangs clients of other servers. */
 const FIRST_BYTES_MS = 250;
@@ -24,6 +25,8 @@ export type Finding =
   | { readonly kind: "http"; readonly first: readonly Buffer[] }
   /** `upstream`: already connected, with what the server said first. */
   | { readonly kind: "pass"; readonly first: readonly Buffer[]; readonly upstream: Socket | undefined }
+  /** The client is silent and its destination is not there. */
+  | { readonly kind: "unreachable" }
   | { readonly kind: "gone" };
 
 export interface LookOptions {
@@ -104,12 +107,12 @@ export class Look {
 
   /** The client is silent: perhaps it waits for the server. */
   #connect(): void {
-    const { target, mayPass, serverSpoke, socket } = this.#options;
+    const { target, mayPass, serverSpoke } = this.#options;
     if (!mayPass) {
       this.#wait(WHOLE_HEAD_MS, this.#pass);
       return;
     }
-    const upstream = openUpstream(target);
+    const upstream = openUpstream(target, CONNECT_TIMEOUT_MS);
     this.#upstream = upstream;
     upstream.once("data", (first: Buffer) => {
       if (this.#isOver) return;
@@ -118,9 +121,11 @@ export class Look {
       serverSpoke();
       this.#pass();
     });
+    // A FIN without a word is passed on as well.
+    upstream.once("end", this.#pass);
     upstream.once("close", () => {
-      // Refused, or closed without a word: the client learns it as it would have without us.
-      if (!this.#isOver && this.#bytes === 0) reset(socket);
+      if (this.#isOver || this.#bytes > 0 || !this.#stop()) return;
+      this.#options.found({ kind: "unreachable" });
     });
   }
 
@@ -165,7 +170,7 @@ export class Look {
     this.#isOver = true;
     clearTimeout(this.#timer);
     this.#authority?.stop();
-    this.#upstream?.removeAllListeners("data").pause();
+    this.#upstream?.removeAllListeners("data").off("end", this.#pass).pause();
     this.#options.socket.off("data", this.#read).off("end", this.#pass).off("close", this.#gone).pause();
     return true;
   }

@@ -9,7 +9,7 @@ import { type Engine, RECORD_WORDS } from "../../wasm/index.ts";
 import { failureOf } from "../failure.ts";
 import { Legs } from "../legs.ts";
 import type { ListenerOffer } from "../messages.ts";
-import type { AcceptFailure, Listener, Origin, SocketDriver, SocketHost } from "../sockets.ts";
+import type { AcceptFailure, Divert, Listener, Origin, SocketDriver, SocketHost } from "../sockets.ts";
 import { createLeg, type Leg } from "./leg.ts";
 import { startListener } from "./listener.ts";
 
@@ -44,9 +44,10 @@ export class LibuvDriver implements SocketDriver {
     return this.#unflushed === 0;
   }
 
-  listen(offer: ListenerOffer, failed: (failure: AcceptFailure) => void): Promise<Listener> {
+  listen(offer: ListenerOffer, failed: (failure: AcceptFailure) => void, divert?: Divert): Promise<Listener> {
     const origin: Origin = { kind: offer.kind, number: offer.number };
-    return startListener(offer, (socket) => this.adopt(socket, origin) >= 0, failed);
+    const take = (socket: Socket) => divert?.(() => socket) === true || this.adopt(socket, origin) >= 0;
+    return startListener(offer, take, failed);
   }
 
   adopt(accepted: Socket, origin: Origin): number {

@@ -36,6 +36,7 @@ test("the defaults of the design", () => {
     workers: 1,
     socketDriver: "auto",
     intercept: "off",
+    opaquePorts: [25, 587, 3306, 4444, 5432, 6379, 9300, 11211],
     unknown: "pass",
     state: undefined,
     drainMs: 30_000,
