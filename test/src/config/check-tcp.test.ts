@@ -4,12 +4,12 @@ import { describe, expect, test } from "vitest";
 import { formatIssue, parseMeshFile } from "../../../src/config/index.ts";
 
 function issuesOf(text: string): readonly string[] {
-  const parsed = parseMeshFile(text, { checkPattern: () => undefined });
+  const parsed = parseMeshFile(text, { fileName: "mesh.yaml", checkPattern: () => undefined });
   return parsed.ok ? [] : parsed.issues.map((issue) => formatIssue("mesh.yaml", issue));
 }
 
 function serviceOf(text: string) {
-  const parsed = parseMeshFile(text, { checkPattern: () => undefined });
+  const parsed = parseMeshFile(text, { fileName: "mesh.yaml", checkPattern: () => undefined });
   if (!parsed.ok) throw new Error(parsed.issues.map((issue) => formatIssue("mesh.yaml", issue)).join("\n"));
   return parsed.documents.services.get("db")!;
 }
