@@ -120,6 +120,8 @@ export const TUNING_SPREAD_OFFSET = 40;
 export const TUNING_REPORTED_OFFSET = 48;
 /** 1 once the service had members: those that come later are newcomers; main thread. */
 export const TUNING_IS_KNOWN_OFFSET = 56;
+/** ms when a request that may be repeated was placed last, 0 = never; any thread, atomic. */
+export const TUNING_REPEATABLE_AT_OFFSET = 60;
 export const TUNING_BYTES = 64;
 export const TUNINGS = WAITING + 4 * SERVICES_MAX;
 
@@ -153,6 +155,8 @@ export const VITAL_REPORT_OFFSET = 72;
 export const VITAL_REPORTED_AT_OFFSET = 80;
 /** Picks since then. */
 export const VITAL_REPORT_USES_OFFSET = 88;
+/** ms when it last answered well; 0 = never, or it has failed or been silent since (balancer/proof.ts). */
+export const VITAL_OK_AT_OFFSET = 92;
 /** u64 × 2: requests below and failures above, as they stood when this half of the window began, and the one before. */
 export const VITAL_WINDOW_OFFSET = 96;
 export const VITAL_WINDOW_BEFORE_OFFSET = 104;

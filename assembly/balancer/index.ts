@@ -9,6 +9,7 @@
 //   setTime(us)                         what time it is, at the beginning of each turn; monotonic, one for all threads
 //   quiesce()                           at the end of each turn: this thread holds no reference into member blocks
 //   pick(set, hash, skip0, skip1, skip2) → slot, in flight +1; or NO_INSTANCE. Empty skip: 0xffffffff
+//   pickOnce(…the same) → slot          for a request that can be sent only once · isProven(slot) → 1 | 0
 //   adopt(slot) · release(slot)         in flight +1 / −1 without picking
 //   connectionOpened(slot) · connectionClosed(slot) · pendingAdded(slot) · pendingRemoved(slot)
 //   admit(service, counter) → 1 | 0     count one in, if the limit allows · leave(service, counter)
@@ -66,7 +67,8 @@ import {
 import { report } from "./load.ts";
 import { count, observeLatency } from "./metrics.ts";
 import { clearSilent, ejectionReason, markSilent } from "./outlier.ts";
-import { pick } from "./pick.ts";
+import { pick, pickOnce } from "./pick.ts";
+import { isProven } from "./proof.ts";
 import { takeToken } from "./rates.ts";
 import { addMember, beginSet, clearSet, commitSet, memberCountOf, modeOf, preferLocal, serviceOf } from "./sets.ts";
 import { observeInstance } from "./stats.ts";
@@ -97,6 +99,7 @@ export {
   estimateLatency,
   generationOf,
   inflightOf,
+  isProven,
   leave,
   markSilent,
   memberCountOf,
@@ -107,6 +110,7 @@ export {
   pendingOf,
   pendingRemoved,
   pick,
+  pickOnce,
   preferLocal,
   quiesce,
   reclaim,

@@ -29,7 +29,6 @@ import {
   VITAL_EJECTED_AT_OFFSET,
   VITAL_EJECTED_UNTIL_OFFSET,
   VITAL_EJECTIONS_OFFSET,
-  VITAL_FAILED_AT_OFFSET,
   VITAL_FAILURES_OFFSET,
   VITAL_REASON_OFFSET,
   VITAL_RESTORED_AT_OFFSET,
@@ -49,8 +48,9 @@ import {
   peerRequests,
   peerTotal,
 } from "./peers.ts";
+import { noteDoubt, noteOk } from "./proof.ts";
 import { workOf } from "./stats.ts";
-import { now, nowMs } from "./time.ts";
+import { now } from "./time.ts";
 import { tuningOf } from "./tuning.ts";
 import { serviceOfSlot, vitalOf } from "./vitals.ts";
 
@@ -77,11 +77,12 @@ export function judge(slot: u32, result: u32): void {
   const row = vital + VITAL_FAILURES_OFFSET;
   if (result == RESULT_OK) {
     if (atomic.load<u32>(row) != 0) atomic.store<u32>(row, 0);
+    noteOk(vital);
     return;
   }
   if (result != RESULT_FAILED) return;
   const failures = atomic.add<u32>(row, 1) + 1;
-  atomic.store<u32>(vital + VITAL_FAILED_AT_OFFSET, nowMs());
+  noteDoubt(vital);
   const service = serviceOfSlot(slot);
   if (service == 0) return;
   const tuning = tuningOf(service - 1);
@@ -100,6 +101,7 @@ export function judge(slot: u32, result: u32): void {
 export function markSilent(slot: u32): i32 {
   assert(slot < u32(INSTANCES_MAX));
   const service = serviceOfSlot(slot);
+  noteDoubt(vitalOf(slot));
   if (service == 0 || (stateOf(slot) & STATE_EJECTED) != 0) return 0;
   return ejectFor(slot, service - 1, EJECTED_SILENT) ? 1 : 0;
 }
@@ -245,6 +247,7 @@ function settleTrial(slot: u32, vital: u32, result: u32): void {
   const until = atomic.load<u64>(vital + VITAL_EJECTED_UNTIL_OFFSET);
   if (until == 0 || until > now) return;
   if (result == RESULT_OK) {
+    noteOk(vital);
     comeBack(slot, vital);
     return;
   }
@@ -252,7 +255,7 @@ function settleTrial(slot: u32, vital: u32, result: u32): void {
   if (service == 0) return;
   const tuning = tuningOf(service - 1);
   if (result == RESULT_FAILED) {
-    atomic.store<u32>(vital + VITAL_FAILED_AT_OFFSET, nowMs());
+    noteDoubt(vital);
     setAside(slot, vital, service - 1, atomic.load<u32>(vital + VITAL_REASON_OFFSET), nextDuration(tuning, vital));
     return;
   }

@@ -3,7 +3,7 @@
 // One pick reads the set's pointer once and works on that block to its end, so it sees one whole member set
 // whatever is published meanwhile; `pin` keeps the block from being freed. Nothing here waits for another thread.
 
-import { MODE_ALL, MODE_NONE, NO_INSTANCE } from "../abi/balancer-codes.ts";
+import { MODE_ALL, MODE_NONE, NO_INSTANCE, STATE_EJECTED } from "../abi/balancer-codes.ts";
 import {
   BLOCK_LOCAL_OFFSET,
   SET_BLOCK_OFFSET,
@@ -28,6 +28,7 @@ import { memberCount, memberSlot, policyOf } from "./block.ts";
 import { blockMode, closeNewcomers, isCandidate, openFilter, openNewcomers, widenFilter } from "./eligible.ts";
 import { pin } from "./epochs.ts";
 import { adopt } from "./gauges.ts";
+import { stateOf } from "./instances.ts";
 import { pickAdaptive } from "./pick/adaptive.ts";
 import { pickLeastConnections } from "./pick/least-connections.ts";
 import { pickMaglev } from "./pick/maglev.ts";
@@ -35,6 +36,7 @@ import { pickRandom } from "./pick/random.ts";
 import { pickRingHash } from "./pick/ring-hash.ts";
 import { pickRoundRobin } from "./pick/round-robin.ts";
 import { pickWeightedRoundRobin } from "./pick/weighted-round-robin.ts";
+import { isTrusted, noteRepeatable } from "./proof.ts";
 import { setRecord } from "./sets.ts";
 import { now } from "./time.ts";
 import { pickTrial } from "./trial.ts";
@@ -42,6 +44,8 @@ import { chooseZone } from "./zones.ts";
 
 /** Empty entry of a skip list: NO_INSTANCE as u32. */
 const EMPTY: u32 = 0xffffffff;
+/** Further draws for a request that can be sent only once. */
+const DRAWS_ONCE: u32 = 3;
 
 /**
  * Picks an instance of `set` and counts it in flight, until `release`; NO_INSTANCE when there is none to be had.
@@ -49,23 +53,60 @@ const EMPTY: u32 = 0xffffffff;
  * they are ignored when nobody else is left.
  */
 export function pick(set: u32, hash: u32, skip0: u32, skip1: u32, skip2: u32): i32 {
+  const block = openPick(set);
+  if (block == 0) return NO_INSTANCE;
+  const service = load<u32>(setRecord(set), SET_SERVICE_OFFSET);
+  if (policyOf(block) == POLICY_ADAPTIVE) noteRepeatable(service);
+  const slot = choose(block, set, hash, false, skip0, skip1, skip2);
+  if (slot != NO_INSTANCE) adopt(slot);
+  return slot;
+}
+
+/**
+ * The same for a request that can be sent only once, or not again: the adaptive policy prefers instances that are known
+ * to answer (proof.ts). Other policies choose as ever, for theirs is a promise of shares or of affinity.
+ */
+export function pickOnce(set: u32, hash: u32, skip0: u32, skip1: u32, skip2: u32): i32 {
+  const block = openPick(set);
+  if (block == 0) return NO_INSTANCE;
+  const first = choose(block, set, hash, true, skip0, skip1, skip2);
+  if (first == NO_INSTANCE) return NO_INSTANCE;
+  let chosen = first;
+  if (policyOf(block) == POLICY_ADAPTIVE && memberCount(block) > 1) {
+    const service = load<u32>(setRecord(set), SET_SERVICE_OFFSET);
+    for (let draw: u32 = 0; !isTrusted(chosen, service) && (stateOf(chosen) & STATE_EJECTED) == 0; draw += 1) {
+      const next = draw == DRAWS_ONCE ? NO_INSTANCE : choose(block, set, hash, true, chosen, skip0, skip1);
+      if (next == NO_INSTANCE) {
+        chosen = first;
+        break;
+      }
+      skip1 = skip0;
+      skip0 = chosen;
+      chosen = next;
+    }
+  }
+  adopt(chosen);
+  return chosen;
+}
+
+/** Begins a pick: the block of the set; 0 when nobody is to be had. */
+function openPick(set: u32): u32 {
   assert(set < u32(SETS_MAX));
   pin();
-  const record = setRecord(set);
-  const block = atomic.load<u32>(record + SET_BLOCK_OFFSET);
-  if (block == 0) return NO_INSTANCE;
-  const mode = blockMode(block);
-  if (mode == MODE_NONE) return NO_INSTANCE;
+  const block = atomic.load<u32>(setRecord(set) + SET_BLOCK_OFFSET);
+  return block == 0 || blockMode(block) == MODE_NONE ? 0 : block;
+}
 
+/** Chooses one of a block that is not empty, and counts nothing yet. */
+function choose(block: u32, set: u32, hash: u32, isOnce: bool, skip0: u32, skip1: u32, skip2: u32): i32 {
+  const record = setRecord(set);
+  const mode = blockMode(block);
   const service = load<u32>(record, SET_SERVICE_OFFSET);
   const isFirst = (skip0 & skip1 & skip2) == EMPTY;
   if (mode != MODE_ALL && isFirst) {
     // Somebody is set aside; a first attempt (a retry is to succeed) may find out whether it answers again.
-    const trial = pickTrial(block, service);
-    if (trial != NO_INSTANCE) {
-      adopt(trial);
-      return trial;
-    }
+    const trial = pickTrial(block, service, isOnce);
+    if (trial != NO_INSTANCE) return trial;
   }
   let slot: i32 = NO_INSTANCE;
   const part = isFirst ? chooseZone(block, record, hash, service) : block;
@@ -78,7 +119,6 @@ export function pick(set: u32, hash: u32, skip0: u32, skip1: u32, skip2: u32): i
     openFilter(block, mode, skip0, skip1, skip2);
     slot = pickFrom(block, record, SET_CURSOR_OFFSET, hash, service);
   }
-  if (slot != NO_INSTANCE) adopt(slot);
   return slot;
 }
 

@@ -11,11 +11,11 @@ import { claimTrial, trialDue } from "./outlier.ts";
 import { now } from "./time.ts";
 import { tuningOf } from "./tuning.ts";
 
-/** An instance whose trial this pick is, or NO_INSTANCE. */
-export function pickTrial(block: u32, service: u32): i32 {
+/** An instance whose trial this pick is, or NO_INSTANCE. One that can be sent only once leaves trials to others. */
+export function pickTrial(block: u32, service: u32, isOnce: bool): i32 {
   const duePtr = tuningOf(service) + TUNING_TRIAL_DUE_OFFSET;
   const due = atomic.load<u64>(duePtr);
-  if (due == 0 || due > now) return NO_INSTANCE;
+  if (due == 0 || due + (isOnce ? OTHERS_US : 0) > now) return NO_INSTANCE;
   if (atomic.cmpxchg<u64>(duePtr, due, 0) != due) return NO_INSTANCE; // another thread looks
   const count = memberCount(block);
   let claimed: i32 = NO_INSTANCE;
@@ -40,3 +40,5 @@ export function pickTrial(block: u32, service: u32): i32 {
 }
 
 const LOOK_AGAIN_US: u64 = 100000;
+/** How long a due trial waits for a request that may be repeated, and is saved if the trial fails. */
+const OTHERS_US: u64 = 500000;

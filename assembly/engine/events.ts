@@ -6,7 +6,6 @@ import {
   EVENT_GOAWAY,
   EVENT_HEAD,
   EVENT_INFORMATIONAL,
-  EVENT_PONG,
   EVENT_READY,
   EVENT_REFUSE,
   EVENT_REPORT,
@@ -61,8 +60,8 @@ export function handleRequestEvent(event: i32): void {
 
 /** An event of a server's connection. */
 export function handleResponseEvent(connection: u32, event: i32): void {
-  // A sidecar answers PINGs and reports while its app may be hung.
-  if (event != EVENT_PONG && event != EVENT_REPORT) noteAnswer(connection);
+  // The rest a library says by itself (SETTINGS, PING, credit), or a sidecar (reports), while the app may be hung.
+  if ((event >= EVENT_HEAD && event <= EVENT_RESET) || event == EVENT_INFORMATIONAL) noteAnswer(connection);
   switch (event) {
     case EVENT_HEAD:
       receiveResponse(eventStream, eventPtr, eventEnd);

@@ -23,6 +23,8 @@ export interface BalancerExports {
   start(worker: number, seed: number): void;
   quiesce(): void;
   pick(set: number, hash: number, skip0: number, skip1: number, skip2: number): number;
+  pickOnce(set: number, hash: number, skip0: number, skip1: number, skip2: number): number;
+  isProven(slot: number): number;
   adopt(slot: number): void;
   release(slot: number): void;
   connectionOpened(slot: number): void;

@@ -34,7 +34,7 @@ import {
   SERVICE_HTTP,
   SERVICE_HTTP2,
 } from "../../abi/policy.ts";
-import { pick, release as releaseInstance } from "../balancer.ts";
+import { pick, pickOnce, release as releaseInstance } from "../balancer.ts";
 import { becomeTunnelH1, openH1 } from "../h1/index.ts";
 import { hasExtendedConnectH2, openH2 } from "../h2/index.ts";
 import { now } from "../http/event.ts";
@@ -146,8 +146,10 @@ function pickPresent(exchange: u32): i32 {
   let skip0 = load<u32>(exchange, X_SKIP);
   let skip1 = load<u32>(exchange, X_SKIP + 4);
   let skip2 = load<u32>(exchange, X_SKIP + 8);
+  // A retry is to succeed, and what is not idempotent has one attempt only once a server has read it.
+  const isOnce = !hasX(exchange, EXCHANGE_IS_IDEMPOTENT) || load<u8>(exchange, X_ATTEMPTS) > 1;
   for (let tries = 0; tries < 4; tries += 1) {
-    const slot = pick(set, hash, skip0, skip1, skip2);
+    const slot = isOnce ? pickOnce(set, hash, skip0, skip1, skip2) : pick(set, hash, skip0, skip1, skip2);
     if (slot < 0) return slot;
     const record = instanceAt(u32(slot));
     if (record != 0 && (load<u8>(record, INSTANCE_FLAGS) & INSTANCE_IS_PRESENT) != 0) return slot;

@@ -33,12 +33,12 @@ export function watchLiveness(connection: u32): void {
 /** Bytes came from an upstream peer. */
 export function noteHeard(connection: u32): void {
   store<u32>(connection, u32(now / 1000), CP_HEARD);
-  store<u64>(poolOf(load<u32>(connection, C_INSTANCE)), now, U_HEARD);
 }
 
-/** Something of a stream came: a gRPC server has now forgotten our questions. */
+/** Something of an answer came: its instance is not silent (silence.ts), and a gRPC server forgets our questions. */
 export function noteAnswer(connection: u32): void {
   store<u8>(connection, 0, CP_PINGS);
+  store<u64>(poolOf(load<u32>(connection, C_INSTANCE)), now, U_HEARD);
 }
 
 /** The timer of a connection with open streams fired. */

@@ -1,10 +1,10 @@
 // Instances that owe answers and say nothing (DESIGN §6, "Silence"; `timeout.attempt: auto`).
 //
 // Accepted, read, never answered: no socket error tells. An instance is silent when a whole request has been with it
-// for max(1 s, 10 × the service's p99), not one byte came from it meanwhile on any connection of this worker, and
-// another instance of the service has answered since. Then it is set aside for all threads, and the request goes
-// elsewhere if that is safe (an idempotent one, within the budget); one that is not safe waits on: nobody can know what
-// became of it.
+// for max(1 s, 10 × the service's p99), nothing of any answer came from it meanwhile to this worker, and another
+// instance of the service has answered since. What an HTTP/2 library says by itself (acknowledgements, credit) is no
+// answer. Then it is set aside for all threads, and the request goes elsewhere if that is safe (an idempotent one,
+// within the budget); one that is not safe waits on: nobody can know what became of it.
 
 import { H2_CANCEL } from "../../abi/engine-codes.ts";
 import { SILENCE_MIN_MS, SILENCE_P99_FACTOR } from "../../abi/limits.ts";

@@ -62,7 +62,7 @@ const U_CONNECTING_ONE: u32 = 24; // HTTP/1.1 and raw
 const U_GENERATION: u32 = 28; // of the instance that these connections lead to
 const U_PENDING_H2: u32 = 32; // how many wait for an HTTP/2 connection
 const U_REFUSES_H2: u32 = 36; // generation + 1 of an instance that answered the HTTP/2 preface with something else
-export const U_HEARD: u32 = 40; // u64 µs of the last byte that the instance sent on any connection
+export const U_HEARD: u32 = 40; // u64 µs when something of an answer came from the instance, on any connection
 export const U_IDLE_LEARNED: u32 = 48; // ms that an idle connection may live (keep-alive.ts), 0 = not known
 export const U_IDLE_EVIDENCE: u32 = 52; // ms: age of the idle connection that the instance closed last
 export const U_IDLE_EVIDENCE_AT: u32 = 56; // ms: when that was

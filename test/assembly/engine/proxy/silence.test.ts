@@ -100,6 +100,41 @@ describe("an instance that never answers", () => {
   });
 });
 
+test("HTTP/2: what a server's library says by itself is no answer", async () => {
+  world = await createWorld(mesh("http2"));
+  const talk = new Map<Wire, h2.FrameReader>();
+  let elsewhere = 0;
+  world.onConnect = (wire, name) => {
+    opened.push(wire);
+    wire.onBytes = (bytes) => {
+      const reader = talk.get(wire) ?? new h2.FrameReader(true);
+      talk.set(wire, reader);
+      for (const { type, id } of reader.read(bytes)) {
+        if (type !== h2.HEADERS || name.includes("/b")) continue;
+        elsewhere += 1;
+        answers.push(() => wire.send(h2.headers(id, [[":status", "204"]], h2.END_HEADERS | h2.END_STREAM)));
+      }
+    };
+  };
+  const answers: (() => void)[] = [];
+  const step = () => {
+    for (const wire of opened.splice(0)) {
+      wire.connect();
+      wire.send(Buffer.concat([h2.settings(), h2.settings([], h2.ACK)]));
+    }
+    for (const answer of answers.splice(0)) answer();
+    for (const wire of talk.keys()) if (wire.closedBy === undefined) wire.send(h2.windowUpdate(0, 100));
+    world.pass(250);
+  };
+  const clients = Array.from({ length: 3 }, () => world.accept().send(GET));
+  for (let round = 0; round < 10; round += 1) {
+    world.accept().send(GET);
+    step();
+  }
+  expect(clients.filter((client) => client.text().includes("204"))).toHaveLength(3);
+  expect(elsewhere).toBeGreaterThan(3);
+});
+
 test("when nobody answers, nobody is silent: the wait goes on", async () => {
   world = await createWorld(mesh("http"));
   serve(5_000);
