@@ -12,6 +12,7 @@ import {
   H2_PROTOCOL_ERROR,
   HEAD_REQUEST,
   REASON_HEADER_TOO_LARGE,
+  REASON_NONE,
   REASON_RESOURCE_EXHAUSTED,
   REASON_UPSTREAM_PROTOCOL,
   REASON_URI_TOO_LONG,
@@ -47,7 +48,10 @@ const EXHAUSTED = <u32>(
   ])
 );
 
-/** Ends a connection's receiving with an event: REFUSE, RESET or FATAL, as role and progress demand. */
+/**
+ * Ends a connection's receiving with an event: REFUSE, RESET or FATAL, as role and progress demand. REASON_NONE: what
+ * came is not HTTP, so nothing is said.
+ */
 export function fail(connection: u32, reason: u32): i32 {
   const isLimit = reason == REASON_HEADER_TOO_LARGE || reason == REASON_URI_TOO_LONG;
   glitch(connection, isLimit ? GLITCH_HEAD_LIMIT : GLITCH_BAD_MESSAGE);
@@ -56,6 +60,10 @@ export function fail(connection: u32, reason: u32): i32 {
   let stream = load<u32>(connection, H_STREAM);
   if (load<u8>(connection, C_ROLE) == ROLE_UPSTREAM) {
     setStreamEvent(stream, REASON_UPSTREAM_PROTOCOL, 0);
+    return EVENT_FATAL;
+  }
+  if (reason == REASON_NONE) {
+    setStreamEvent(0, H2_PROTOCOL_ERROR, 0);
     return EVENT_FATAL;
   }
   const isKnown = stream != 0;

@@ -39,7 +39,7 @@ const HTTP_SLASH: u64 = 0x2f50545448;
 // Registers of the parser, valid right after a call.
 /** Where reading stopped. */
 export let parseEnd: u32 = 0;
-/** REASON_* of PARSE_BAD. */
+/** REASON_* of PARSE_BAD; REASON_NONE: it is not HTTP, and nobody is to be answered. */
 export let parseReason: u32 = 0;
 
 export function refuse(reason: u32): i32 {
@@ -66,6 +66,7 @@ export function parseRequestLine(head: u32, ptr: u32, end: u32): i32 {
   if (stop == target || load<u8>(stop) != 32) return refuse(REASON_BAD_REQUEST);
   const versionAt = stop + 1;
   const result = parseVersion(head, versionAt, end);
+  if (result == PARSE_BAD && isForeign(target, stop, versionAt)) return refuse(REASON_NONE);
   if (result != PARSE_DONE) return result;
   const lineEnd = versionAt + 8;
   if (lineEnd == end) return PARSE_MORE;
@@ -80,6 +81,18 @@ export function parseRequestLine(head: u32, ptr: u32, end: u32): i32 {
   const reason = parseTarget(head, methodId, target, stop - target);
   if (reason != REASON_NONE) return refuse(reason);
   return advance(lineEnd + 2);
+}
+
+/**
+ * Whether a line names neither a target nor a version of HTTP: somebody speaks another protocol, a preface of HTTP/2 with
+ * a mistake in it for one, and has no use for an answer in ours.
+ */
+function isForeign(target: u32, stop: u32, versionAt: u32): bool {
+  if ((u32(load<u8>(versionAt)) | 0x20) == 104) return false; // h
+  const first = u32(load<u8>(target));
+  if (first == 47 || first == 42) return false; // "/", "*"
+  for (let at = target; at < stop; at += 1) if (load<u8>(at) == 58) return false; // absolute, authority
+  return true;
 }
 
 /** Reads a status line into `head`. A missing reason phrase may lack its space too: servers of old do that. */

@@ -214,9 +214,9 @@ function receivePriority(connection: u32, id: u32, ptr: u32, length: u32): i32 {
   if (isSound) return EVENT_NONE;
   const code: u32 = length == 5 ? H2_PROTOCOL_ERROR : H2_FRAME_SIZE_ERROR;
   // A stream error, but an idle stream cannot be reset (§6.4).
-  if (isIdle(connection, id)) return failConnection(connection, code, GLITCH_PRIORITY);
-  const stream = findStream(connection, id);
-  if (stream == 0 || hasStreamFlag(stream, STREAM_RESET)) return EVENT_NONE;
+  const stream = isIdle(connection, id) ? 0 : findStream(connection, id);
+  // … and of one that is gone nothing may be said: no honest peer is that wrong, so it is the connection's (§5.4.1).
+  if (stream == 0 || hasStreamFlag(stream, STREAM_RESET)) return failConnection(connection, code, GLITCH_PRIORITY);
   return failStream(connection, stream, code, GLITCH_PRIORITY);
 }
 

@@ -46,6 +46,7 @@ import {
 import { requestAbort, requestClose } from "../tables/control.ts";
 import { appendOutput } from "../tables/output.ts";
 import { armTimer, connectionTimer, timerDeadline } from "../timers.ts";
+import { endAllAnswered } from "./early.ts";
 import { appendText, beginText, textBytes } from "./text.ts";
 import { CP_PROGRESS, CP_WRITTEN } from "./upstream.ts";
 
@@ -111,6 +112,7 @@ export function checkDownstream(connection: u32): void {
     requestAbort(connection); // lingered for long enough
     return;
   }
+  if (load<u8>(connection, C_PROTOCOL) == PROTOCOL_H2) endAllAnswered(connection);
   const progress = load<u64>(connection, CP_PROGRESS);
   let next: u64 = now + u64(HEAD_TIMEOUT_MS) * 1000;
   if (load<u32>(connection, C_OUT_BYTES) != 0) {

@@ -2,8 +2,8 @@
 //
 // Over means: the response's end went downstream, and the request's end was received — or one side is gone. A response
 // that ends before its request does is passed on at once; then the rest of the request is refused (HTTP/2: RST_STREAM
-// with NO_ERROR, RFC 9113 §8.1) or the connection is closed after it (HTTP/1.1: nothing behind a body that nobody read
-// can be trusted).
+// with NO_ERROR, RFC 9113 §8.1; where no body has come yet, after a grace: early.ts) or the connection is closed after
+// it (HTTP/1.1: nothing behind a body that nobody read can be trusted).
 
 import { COUNTER_REQUESTS } from "../../abi/balancer-codes.ts";
 import { H2_CANCEL, H2_NO_ERROR } from "../../abi/engine-codes.ts";
@@ -24,6 +24,7 @@ import {
 import { markReady, requestClose, resumeReading } from "../tables/control.ts";
 import { hasStreamFlag, STREAM_RECEIVED_END, STREAM_RESET, STREAM_SENT_END } from "../tables/streams.ts";
 
+import { awaitRequestEnd, mayEndByItself } from "./early.ts";
 import {
   destroyExchange,
   EXCHANGE_IS_ADMITTED,
@@ -99,6 +100,10 @@ function releaseDownstream(exchange: u32): void {
   store<u32>(connection, load<u32>(connection, C_HEAD_BYTES) - load<u32>(exchange, X_HEAD_BYTES), C_HEAD_BYTES);
   unblock(down);
   if (isH2(down)) {
+    if (mayEndByItself(connection, down)) {
+      awaitRequestEnd(connection, down);
+      return;
+    }
     if (!isWhole(down)) reset(down, hasStreamFlag(down, STREAM_SENT_END) ? H2_NO_ERROR : H2_CANCEL);
     releaseStream(down);
     // Between the two steps of a drain requests may be on their way: the end of the grace closes, not the last answer.

@@ -83,6 +83,7 @@ import { announceClose, answer, sendAnswerBody } from "./answer.ts";
 import { clearSkips } from "./attempt.ts";
 import { fillBudget } from "./budget.ts";
 import { CP_LISTENER_SERVICE } from "./downstream.ts";
+import { endAnswered } from "./early.ts";
 import {
   createExchange,
   EXCHANGE_IS_ADMITTED,
@@ -189,6 +190,10 @@ export function refuseRequest(stream: u32, head: u32, reason: u32): void {
 /** Request body bytes. */
 export function receiveRequestData(stream: u32, ptr: u32, length: u32, end: bool): void {
   const exchange = load<u32>(stream, S_EXCHANGE);
+  if (exchange == 0) {
+    endAnswered(stream);
+    return;
+  }
   store<u64>(exchange, now, X_ACTIVITY);
   store<u64>(exchange, load<u64>(exchange, X_RECEIVED) + length, X_RECEIVED);
   if (end) noteRequestEnd(exchange);
@@ -209,6 +214,10 @@ export function receiveRequestData(stream: u32, ptr: u32, length: u32, end: bool
 /** The request's end, with trailers (a scratch head) or without (0). */
 export function receiveRequestEnd(stream: u32, trailers: u32): void {
   const exchange = load<u32>(stream, S_EXCHANGE);
+  if (exchange == 0) {
+    endAnswered(stream);
+    return;
+  }
   store<u64>(exchange, now, X_ACTIVITY);
   noteRequestEnd(exchange);
   if (hasX(exchange, EXCHANGE_OWN_ANSWER)) return;
@@ -229,7 +238,7 @@ export function receiveRequestEnd(stream: u32, trailers: u32): void {
 export function receiveDownstreamReset(stream: u32): void {
   const exchange = load<u32>(stream, S_EXCHANGE);
   if (exchange == 0) {
-    releaseStream(stream);
+    endAnswered(stream);
     return;
   }
   if (load<u8>(exchange, X_REASON) == REASON_NONE) store<u8>(exchange, u8(REASON_CLIENT_GONE), X_REASON);

@@ -4,6 +4,8 @@
 
 import { expect, test } from "vitest";
 import {
+  ANSWERED_GRACE_MS,
+  GOAWAY_GRACE_MS,
   H2_STREAM_WINDOW_BYTES,
   H2_UPSTREAM_WINDOW_BYTES,
   H2_WIDE_STREAMS_MAX,
@@ -344,4 +346,55 @@ test("an answer of a whole response before the request's end: passed on, the res
   server(world).say(h2.headers(1, [[":status", "413"]], WHOLE));
   expect(caller.hear()).toEqual(["HEADERS 1 ES | :status 413", "RST_STREAM 1 NO_ERROR"]);
   expect(world.engine.streamCount()).toBe(0);
+});
+
+/** A client whose request is still open when its answer is whole; what it says then, and what it hears. */
+async function afterEarlyAnswer(): Promise<{ world: World; caller: Peer }> {
+  const world = await createWorld(ONE());
+  const caller = client(world).say(h2.headers(1, REQUEST));
+  server(world).say(h2.headers(1, [[":status", "200"]], WHOLE));
+  expect(caller.hear()).toEqual(["HEADERS 1 ES | :status 200"]);
+  return { world, caller };
+}
+
+test("a request without a body so far may end by itself after its answer: nothing is reset", async () => {
+  for (const end of [h2.data(1, "", h2.END_STREAM), h2.headers(1, [["x-late", "1"]], WHOLE), h2.resetStream(1, 8)]) {
+    const { world, caller } = await afterEarlyAnswer();
+    caller.say(end);
+    expect(caller.hear()).toEqual([]);
+    expect(world.engine.streamCount()).toBe(0);
+  }
+});
+
+test("… and until it does, what breaks the rules is refused as ever", async () => {
+  const wrong: [Uint8Array, string][] = [
+    [h2.headers(1, [["x-late", "1"]]), "RST_STREAM 1 PROTOCOL_ERROR"],
+    [h2.headers(1, [[":path", "/"]], WHOLE), "RST_STREAM 1 PROTOCOL_ERROR"],
+    [h2.windowUpdate(1, 0), "RST_STREAM 1 PROTOCOL_ERROR"],
+  ];
+  for (const [frame, heard] of wrong) {
+    const { world, caller } = await afterEarlyAnswer();
+    caller.say(frame);
+    expect(caller.hear()).toEqual([heard]);
+    expect(world.engine.streamCount()).toBe(0);
+  }
+});
+
+test("… a body, or a second without an end: NO_ERROR", async () => {
+  const sent = await afterEarlyAnswer();
+  sent.caller.say(h2.data(1, "some"));
+  expect(sent.caller.hear()).toEqual(["RST_STREAM 1 NO_ERROR"]);
+  expect(sent.world.engine.streamCount()).toBe(0);
+  const silent = await afterEarlyAnswer();
+  silent.world.pass(ANSWERED_GRACE_MS + 10);
+  expect(silent.caller.hear()).toEqual(["RST_STREAM 1 NO_ERROR"]);
+  expect(silent.world.engine.streamCount()).toBe(0);
+});
+
+test("… and after a drain's last word its end closes the connection", async () => {
+  const { world, caller } = await afterEarlyAnswer();
+  world.engine.drain(world.nowUs);
+  world.pass(GOAWAY_GRACE_MS + 10);
+  expect(caller.hear().slice(-2)).toEqual(["GOAWAY NO_ERROR last=1", "RST_STREAM 1 NO_ERROR"]);
+  expect(caller.wire.closedBy).toBe("end");
 });
