@@ -190,7 +190,7 @@ export const STREAM_STALL_TIMEOUT_MS = 300000;
 export const STREAM_STALL_PRESSED_MS = 30000;
 /** Less is a drip: a client with a window of one byte still takes this much in seconds. */
 export const STREAM_STALL_BYTES = 256;
-/** What a request without a body so far may still take to end, after its answer: then RST_STREAM NO_ERROR (early.ts). */
+/** What a request without a body so far may take to end after its answer; then RST_STREAM NO_ERROR (early.ts). */
 export const ANSWERED_GRACE_MS = 1000;
 /** An idle downstream connection (Envoy 1 h; Go's and nginx's defaults are shorter). */
 export const DOWNSTREAM_IDLE_TIMEOUT_MS = 3600000;

@@ -84,8 +84,8 @@ export function parseRequestLine(head: u32, ptr: u32, end: u32): i32 {
 }
 
 /**
- * Whether a line names neither a target nor a version of HTTP: somebody speaks another protocol, a preface of HTTP/2 with
- * a mistake in it for one, and has no use for an answer in ours.
+ * Whether a line names neither a target nor a version of HTTP: somebody speaks another protocol, a preface of HTTP/2
+ * with a mistake in it for one, and has no use for an answer in ours.
  */
 function isForeign(target: u32, stop: u32, versionAt: u32): bool {
   if ((u32(load<u8>(versionAt)) | 0x20) == 104) return false; // h

@@ -176,7 +176,7 @@ test("A21 A22 A24 frames that say nothing have a budget; the client is asked to 
     "unknown-frames": h2.frame(12, 0, 0, Buffer.alloc(20)), // ORIGIN
     goaway: h2.goaway(0, 0),
     priority: h2.frame(16, 0, 0, Buffer.alloc(5)), // PRIORITY_UPDATE
-    "stream-state": h2.data(1, ""),
+    "stream-state": h2.data(1, "x"),
   };
   for (const [kind, one] of Object.entries(floods)) {
     const caller = call(world).say(h2.headers(1, [...REQUEST.slice(0, 3), [":authority", "nobody"]]));
