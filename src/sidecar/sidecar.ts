@@ -34,6 +34,7 @@ import {
 } from "../wasm/index.ts";
 import { AppWatch } from "./app-watch.ts";
 import { closeDescriptor } from "./descriptor.ts";
+import { type HeldEvents, holdEvents } from "./held-events.ts";
 import { InstanceWatch } from "./instance-watch.ts";
 import { explainListen } from "./listening.ts";
 import { describeApp } from "./local-app.ts";
@@ -55,7 +56,7 @@ const APP_LOOK_MS = 100;
 
 export interface SidecarOptions {
   readonly config: ProcessConfig;
-  /** Not started yet; the sidecar stops it. */
+  /** Not started yet; the sidecar starts and stops it. */
   readonly registry: Registry;
   readonly log: RootLog;
   readonly clock?: Clock;
@@ -63,14 +64,19 @@ export interface SidecarOptions {
 
 /** Opens the ports and starts everything; throws, with nothing left behind, when that cannot be done. */
 export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
-  const sidecar = new Sidecar(options, await Ports.open(options.config));
+  const { config, registry, log } = options;
+  const events = holdEvents(registry);
+  // The first picture may take long (etcd is down); being alive and saying so must not wait for it.
+  registry.start().catch((error: unknown) => log.debug({ error }, "the registry did not start"));
+  let sidecar: Sidecar | undefined;
   try {
-    await sidecar.start();
+    sidecar = new Sidecar(options, await Ports.open(config));
+    await sidecar.start(events);
+    return sidecar;
   } catch (error) {
-    await sidecar.stop();
+    await (sidecar ?? registry).stop();
     throw error;
   }
-  return sidecar;
 }
 
 export class Sidecar implements AdminView {
@@ -90,7 +96,7 @@ export class Sidecar implements AdminView {
   readonly #descriptors: SharedDescriptors[] = [];
   readonly #servers: HttpServer[] = [];
   readonly #serverPorts: Record<string, string> = {};
-  readonly #unsubscribe: () => void;
+  #unsubscribe = () => {};
   readonly #ended = Promise.withResolvers<boolean>();
   #registryProblem: string | undefined;
   #rejections = 0;
@@ -141,7 +147,6 @@ export class Sidecar implements AdminView {
     if (config.app !== undefined) {
       this.#appWatch = new AppWatch({ address: config.app, clock, changed: (isUp) => this.#ownInstance?.setUp(isUp) });
     }
-    this.#unsubscribe = registry.subscribe((event) => this.#hear(event));
   }
 
   /** Resolves when the sidecar has gone: true when everything under way had ended by then. */
@@ -149,12 +154,11 @@ export class Sidecar implements AdminView {
     return this.#ended.promise;
   }
 
-  async start(): Promise<void> {
+  async start(events: HeldEvents): Promise<void> {
     const { admin, probe, accessLog } = this.#config;
     await this.#serve("admin", admin, startAdmin);
     await this.#serve("probe", probe, startProbe);
-    // The first picture may take long (etcd is down); being alive and saying so must not wait for it.
-    this.#registry.start().catch((error: unknown) => this.#log.debug({ error }, "the registry did not start"));
+    this.#unsubscribe = events.passTo((event) => this.#hear(event));
     for (const { service } of this.#config.listen) this.#want(service);
     await this.#supervisor.start(accessLog !== "off");
     this.#appWatch?.start();

@@ -6,10 +6,9 @@
 // A registration is only remembered: who answers stands in the file, and a sidecar that rewrote it would fight its
 // author. A draining sidecar is noticed by its peers on the wire (DESIGN §3).
 
-import { createHash, randomUUID } from "node:crypto";
 import { open, readFile, realpath, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { type Clock, isPillionError, type Log, messageOf, pillionError } from "../../base/index.ts";
+import { type Clock, isPillionError, type Log, messageOf, pillionError, uniqueId } from "../../base/index.ts";
 import {
   type CheckPattern,
   type DocumentId,
@@ -221,7 +220,7 @@ class FileRegistration implements Registration {
 
 /** Puts a text in a file's place in one step, with its mode; `check` is the last thing before. */
 async function replaceFile(path: string, text: string, check: () => Promise<void>): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${randomUUID()}`);
+  const temporary = join(dirname(path), `.${basename(path)}.${uniqueId()}`);
   try {
     // Readable by all where there was no file: it holds no secrets.
     const mode = (await stat(path).catch(() => undefined))?.mode ?? 0o644;
@@ -248,5 +247,7 @@ async function signatureOf(path: string): Promise<string | undefined> {
 }
 
 function digestOf(value: Written): string {
+  // Asked for here, because only commands need it, and it takes a start 5 ms.
+  const { createHash } = process.getBuiltinModule("node:crypto");
   return createHash("sha256").update(JSON.stringify(value)).digest("hex").slice(0, 16);
 }
