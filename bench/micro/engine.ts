@@ -7,7 +7,7 @@ import { deserialize, serialize } from "node:v8";
 import { TEXT_AREA } from "../../assembly/abi/engine-memory.ts";
 import { LISTENER_OUTBOUND, RECORD_CONNECT, RECORD_WRITE } from "../../assembly/abi/engine-records.ts";
 import type { Documents } from "../../src/config/index.ts";
-import type { Endpoint } from "../../src/dataplane/messages.ts";
+import { encodeEndpoints } from "../../src/dataplane/endpoints.ts";
 import { Upstreams } from "../../src/dataplane/upstream.ts";
 import {
   Allocation,
@@ -92,9 +92,11 @@ export class BenchEngine {
   /** What the main thread's message does on a worker, taking the message apart included. */
   #activate({ revision, bytes, instances }: CompiledSnapshot): void {
     const engine = this.#engine;
-    const endpoints = instances.map(({ slot, generation, address }) => ({ slot, generation, ...address }));
-    const message = this.time("write the message (main thread)", () => serialize({ revision, bytes, endpoints }));
-    const program = this.time("read the message", () => deserialize(message) as { readonly endpoints: Endpoint[] });
+    const message = this.time("write the message (main thread)", () => {
+      const addresses = instances.map(({ slot, generation, address }) => ({ slot, generation, ...address }));
+      return serialize({ revision, bytes, endpoints: encodeEndpoints(addresses) });
+    });
+    const program = this.time("read the message", () => deserialize(message) as { readonly endpoints: Uint8Array });
     this.time("copy the program", () => engine.bytes.set(bytes, engine.snapshotArea()));
     const code = this.time("loadSnapshot", () => engine.loadSnapshot(bytes.length, this.#nowUs));
     if (code !== 0) throw new Error(`the engine refused the snapshot: ${code}`);

@@ -21,8 +21,8 @@ const TWO_32 = 0x1_0000_0000;
 const MIX_ROUNDS = 12;
 
 /**
- * Makes a generator; without a seed V8 gives one, whose own came from the operating system. (node:crypto's are better than
- * jitter needs, and it takes 5 ms of a start and a megabyte: who asks for a `uniqueId` loads it.)
+ * Makes a generator; without a seed V8 gives one, whose own came from the operating system. (node:crypto's are better
+ * than jitter needs, and it takes 5 ms of a start and a megabyte: who asks for a `uniqueId` loads it.)
  */
 export function createRandom(seed: number = Math.floor(Math.random() * TWO_32)): Random {
   assert(Number.isInteger(seed), `a seed must be an integer, not ${seed}`);

@@ -43,17 +43,10 @@ export interface Program {
   /** Counts the programs that this process published; `applied` answers with it. */
   readonly sequence: number;
   readonly bytes: Uint8Array;
-  readonly endpoints: readonly Endpoint[];
+  /** endpoints.ts says how it is laid out. */
+  readonly endpoints: Uint8Array;
   /** Services whose connections are carried unread. */
   readonly tcp: CompiledTcp;
-}
-
-/** Where an instance slot is reached; a generation tells a reused slot's users apart. */
-export interface Endpoint {
-  readonly slot: number;
-  readonly generation: number;
-  readonly host: string;
-  readonly port: number;
 }
 
 /** A listening socket: its descriptor is this worker's own duplicate, closed by it. */

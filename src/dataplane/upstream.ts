@@ -6,10 +6,12 @@
 // the next connect after a failure tries the next one.
 
 import { isIP } from "node:net";
-import type { Endpoint } from "./messages.ts";
+import { type Endpoint, EndpointTable } from "./endpoints.ts";
 
 /** Envoy's default dns_refresh_rate is 5 s; resolvers' negative caches make less pointless. */
 const RESOLVE_AGAIN_MS = 5_000;
+/** A name that nobody connected to for so long goes with the next snapshot. */
+const FORGET_MS = 3_600_000;
 
 /** getaddrinfo(3) or its twin in a test: every address of a host. */
 export type Lookup = (host: string, callback: (error: Error | null, addresses: readonly string[]) => void) => void;
@@ -19,6 +21,7 @@ interface Resolved {
   /** Grows with failures, so that the next address gets its turn. */
   turn: number;
   atMs: number;
+  usedMs: number;
   waiting: ((address: string | undefined, error: Error | undefined) => void)[];
   isAsking: boolean;
 }
@@ -27,29 +30,24 @@ export class Upstreams {
   readonly #lookup: Lookup;
   readonly #nowMs: () => number;
   readonly #hosts = new Map<string, Resolved>();
-  #endpoints: (Endpoint | undefined)[] = [];
+  #endpoints = new EndpointTable();
 
   constructor(lookup: Lookup, nowMs: () => number) {
     this.#lookup = lookup;
     this.#nowMs = nowMs;
   }
 
-  /** Takes the endpoints of a new snapshot; slots that it does not name are reached no more. */
-  replace(endpoints: readonly Endpoint[]): void {
-    const next: (Endpoint | undefined)[] = [];
-    const hosts = new Set<string>();
-    for (const endpoint of endpoints) {
-      next[endpoint.slot] = endpoint;
-      hosts.add(endpoint.host);
-    }
-    this.#endpoints = next;
-    for (const host of this.#hosts.keys()) if (!hosts.has(host)) this.#hosts.delete(host);
+  /** Takes the endpoints of a new snapshot (endpoints.ts); slots that it does not name are reached no more. */
+  replace(block: Uint8Array): void {
+    this.#endpoints = new EndpointTable(block);
+    const nowMs = this.#nowMs();
+    // Which hosts are named no more, only a walk over all endpoints could tell.
+    for (const [host, { usedMs }] of this.#hosts) if (nowMs - usedMs >= FORGET_MS) this.#hosts.delete(host);
   }
 
   /** The endpoint of a slot, if it is still that generation's. */
   endpointOf(slot: number, generation: number): Endpoint | undefined {
-    const endpoint = this.#endpoints[slot];
-    return endpoint?.generation === generation ? endpoint : undefined;
+    return this.#endpoints.find(slot, generation);
   }
 
   /** Calls back with an IP address of the host, at once where one is known. */
@@ -60,10 +58,11 @@ export class Upstreams {
     }
     let known = this.#hosts.get(host);
     if (known === undefined) {
-      known = { addresses: [], turn: 0, atMs: Number.NEGATIVE_INFINITY, waiting: [], isAsking: false };
+      known = { addresses: [], turn: 0, atMs: Number.NEGATIVE_INFINITY, usedMs: 0, waiting: [], isAsking: false };
       this.#hosts.set(host, known);
     }
-    const isOld = this.#nowMs() - known.atMs >= RESOLVE_AGAIN_MS;
+    known.usedMs = this.#nowMs();
+    const isOld = known.usedMs - known.atMs >= RESOLVE_AGAIN_MS;
     if (known.addresses.length > 0) done(addressOf(known), undefined);
     else known.waiting.push(done);
     if (isOld && !known.isAsking) this.#ask(host, known);

@@ -5,7 +5,7 @@
 
 import { type Log, messageOf } from "../base/index.ts";
 import type { Documents } from "../config/index.ts";
-import type { Endpoint, Program } from "../dataplane/index.ts";
+import { type Endpoint, encodeEndpoints, type Program } from "../dataplane/index.ts";
 import type { RegistryPicture } from "../discovery/index.ts";
 import {
   type Allocation,
@@ -96,7 +96,8 @@ export class Publisher {
 
   #programOf({ revision, bytes, instances, tcp }: CompiledSnapshot): Program {
     this.#sequence += 1;
-    return { revision, sequence: this.#sequence, bytes, endpoints: instances.map(endpointOf), tcp };
+    const endpoints = encodeEndpoints(instances.map(endpointOf));
+    return { revision, sequence: this.#sequence, bytes, endpoints, tcp };
   }
 
   /** A step that cannot be taken (a full arena) leaves its set as it was; the others go on. */

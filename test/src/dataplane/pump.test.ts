@@ -6,6 +6,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { afterEach, describe, expect, test } from "vitest";
 import * as R from "../../../assembly/abi/engine-records.ts";
 import { monotonicUs } from "../../../src/base/index.ts";
+import { encodeEndpoints } from "../../../src/dataplane/endpoints.ts";
 import { Pump } from "../../../src/dataplane/pump.ts";
 import type { AcceptFailure } from "../../../src/dataplane/sockets.ts";
 import { type Lookup, Upstreams } from "../../../src/dataplane/upstream.ts";
@@ -201,7 +202,7 @@ describe.each(DRIVER_NAMES)("%s", (name) => {
         engine.record(R.RECORD_SHUTDOWN, connection.handle);
       },
     });
-    upstreams.replace([{ slot: 3, generation: 9, host: "127.0.0.1", port }]);
+    upstreams.replace(encodeEndpoints([{ slot: 3, generation: 9, host: "127.0.0.1", port }]));
     const connection = fake.connect(3, 9, 1_000);
     pump.schedule();
     await expect.poll(() => connection.failure).toBe(R.SOCKET_CLOSED);
@@ -214,12 +215,14 @@ describe.each(DRIVER_NAMES)("%s", (name) => {
     const port = await listen(server);
     server.close();
     const { fake, upstreams, pump } = setUp({});
-    upstreams.replace([
-      { slot: 0, generation: 1, host: "127.0.0.1", port },
-      { slot: 1, generation: 1, host: "nowhere.invalid", port },
-      // TEST-NET-1 is swallowed or refused, by the kernel or on the way, before or after a timeout of 0.
-      { slot: 2, generation: 1, host: "192.0.2.1", port },
-    ]);
+    upstreams.replace(
+      encodeEndpoints([
+        { slot: 0, generation: 1, host: "127.0.0.1", port },
+        { slot: 1, generation: 1, host: "nowhere.invalid", port },
+        // TEST-NET-1 is swallowed or refused, by the kernel or on the way, before or after a timeout of 0.
+        { slot: 2, generation: 1, host: "192.0.2.1", port },
+      ]),
+    );
     const refused = fake.connect(0, 1, 5_000);
     const unknown = fake.connect(1, 1, 5_000);
     const slow = fake.connect(2, 1, 0);
@@ -237,7 +240,7 @@ describe.each(DRIVER_NAMES)("%s", (name) => {
 
   test("a connect that takes too long is given up", async () => {
     const { fake, upstreams, pump } = setUp({}, () => undefined);
-    upstreams.replace([{ slot: 0, generation: 1, host: "slow.example", port: 1 }]);
+    upstreams.replace(encodeEndpoints([{ slot: 0, generation: 1, host: "slow.example", port: 1 }]));
     const connection = fake.connect(0, 1, 20);
     pump.schedule();
     await expect.poll(() => connection.failure).toBe(R.SOCKET_TIMEOUT);
@@ -249,7 +252,7 @@ describe.each(DRIVER_NAMES)("%s", (name) => {
     const { fake, upstreams, pump } = setUp({}, (_host, callback) => {
       answer = () => callback(null, ["127.0.0.1"]);
     });
-    upstreams.replace([{ slot: 0, generation: 1, host: "slow.example", port: 1 }]);
+    upstreams.replace(encodeEndpoints([{ slot: 0, generation: 1, host: "slow.example", port: 1 }]));
     const connection = fake.connect(0, 1, 5_000);
     pump.schedule();
     await expect.poll(() => answer).toBeDefined();
@@ -360,7 +363,8 @@ describe.each(DRIVER_NAMES)("%s", (name) => {
     open.push({ close: () => server.close() });
     await once(server, "listening");
     const { fake, upstreams, pump } = setUp({});
-    upstreams.replace([{ slot: 1, generation: 1, host: "::1", port: (server.address() as AddressInfo).port }]);
+    const { port } = server.address() as AddressInfo;
+    upstreams.replace(encodeEndpoints([{ slot: 1, generation: 1, host: "::1", port }]));
     const upstream = fake.connect(1, 1, 5_000);
     pump.schedule();
     await expect.poll(() => upstream.isEnded).toBe(true);
