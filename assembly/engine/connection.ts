@@ -120,7 +120,10 @@ export function receiveConnected(connection: u32): void {
 /** The socket is gone, or never came to be; the record is to be forgotten by the caller. */
 export function receiveClosed(connection: u32, failure: u32): void {
   if (load<u8>(connection, C_ROLE) == ROLE_UPSTREAM) {
-    if (!hasFlag(connection, CONNECTION_CLOSE_WANTED | CONNECTION_ABORT)) noteServerClose(connection);
+    if (!hasFlag(connection, CONNECTION_CLOSE_WANTED | CONNECTION_ABORT)) {
+      takeLastWords(connection);
+      noteServerClose(connection);
+    }
     loseConnection(connection, failure == SOCKET_TIMEOUT ? REASON_CONNECT_TIMEOUT : REASON_CONNECT_FAILED);
   } else loseStreams(connection, REASON_UPSTREAM_RESET);
 }
@@ -188,6 +191,21 @@ function feedBacklog(connection: u32): void {
     markDirty(connection);
   }
   if (hasFlag(connection, CONNECTION_PEER_ENDED)) endInput(connection);
+}
+
+/**
+ * The socket is gone, and what was read from it before still waits for its turn: answers, and a GOAWAY that proves what
+ * was never processed. All of it counts.
+ */
+function takeLastWords(connection: u32): void {
+  setFlag(connection, CONNECTION_DRAINING); // nothing new goes on it
+  let left = load<u32>(connection, C_BACKLOG_BYTES);
+  while (left != 0) {
+    feedBacklog(connection);
+    const before = left;
+    left = load<u32>(connection, C_BACKLOG_BYTES);
+    if (left == before || hasFlag(connection, CONNECTION_CLOSE_WANTED)) return;
+  }
 }
 
 function keepInput(connection: u32, ptr: u32, length: u32): void {

@@ -30,7 +30,7 @@ import {
   receiveResponseEnd,
   receiveUpstreamReset,
 } from "./proxy/response.ts";
-import { CP_IS_READY, drainConnection } from "./proxy/upstream.ts";
+import { drainConnection, noteReady } from "./proxy/upstream.ts";
 
 /** An event of a client's connection. */
 export function handleRequestEvent(event: i32): void {
@@ -88,7 +88,7 @@ export function handleResponseEvent(connection: u32, event: i32): void {
       receiveReport(connection, eventPtr);
       break;
     case EVENT_READY:
-      store<u8>(connection, 1, CP_IS_READY);
+      noteReady(connection);
       serveConnection(connection);
       break;
     default:

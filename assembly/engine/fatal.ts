@@ -8,8 +8,8 @@ import {
   ROLE_UPSTREAM,
 } from "../abi/engine-codes.ts";
 import { checkPatienceH2 } from "./h2/index.ts";
-import { loseStreams, loseUnprocessed } from "./proxy/loss.ts";
-import { CP_IS_READY, noteRefusedH2 } from "./proxy/upstream.ts";
+import { failWaiting, loseStreams } from "./proxy/loss.ts";
+import { isMute, noteRefusedH2 } from "./proxy/upstream.ts";
 import {
   C_PROTOCOL,
   C_ROLE,
@@ -26,10 +26,10 @@ import { requestClose } from "./tables/control.ts";
 export function failConnection(connection: u32): void {
   setFlag(connection, CONNECTION_DRAINING);
   const isUpstream = load<u8>(connection, C_ROLE) == ROLE_UPSTREAM;
-  if (isUpstream && load<u8>(connection, C_PROTOCOL) == PROTOCOL_H2 && load<u8>(connection, CP_IS_READY) == 0) {
-    // What came first was not SETTINGS (RFC 9113 §3.4): the peer speaks something else, and cannot have understood us.
+  if (isUpstream && isMute(connection)) {
+    // What came first was not SETTINGS (RFC 9113 §3.4): the peer speaks something else.
     noteRefusedH2(connection);
-    loseUnprocessed(connection, REASON_UPSTREAM_PROTOCOL);
+    failWaiting(connection, REASON_UPSTREAM_PROTOCOL);
   } else loseStreams(connection, REASON_UPSTREAM_PROTOCOL);
   if (hasFlag(connection, CONNECTION_CLOSE_WANTED)) return;
   if (!isUpstream) setFlag(connection, CONNECTION_LINGER);

@@ -98,7 +98,9 @@ const balance = section({
 }).transform(({ policy, hash, slowStart, zone }) => ({ policy, hash, slowStartMs: slowStart, zone }));
 
 const timeout = section({
-  connect: duration({ min: 1 }).prefault("1s").describe("Until a connection to an instance stands."),
+  connect: duration({ min: 1 })
+    .prefault("1s")
+    .describe("Until a connection stands, and (HTTP/2) its server has spoken."),
   request: durationOrNone({ min: 1 }).prefault("none").describe("The whole request, retries included."),
   attempt: durationOrAuto({ min: 1 })
     .prefault("auto")

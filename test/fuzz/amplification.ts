@@ -156,6 +156,8 @@ export const CONVERSATIONS: readonly Conversation[] = [
     mesh: HTTP2,
     hold(meter) {
       const client = new Client(meter);
+      client.request("GET", "web");
+      meter.world.upstreams[0]!.send(h2.settings()); // nothing is sent on before it has spoken
       times(5_000, () => meter.send(h2.resetStream(client.request("GET", "web"), 8)));
     },
   },

@@ -18,7 +18,7 @@ import {
 import { keepAliveSecondsH1 } from "../h1/index.ts";
 import { now } from "../http/event.ts";
 import { C_INSTANCE, C_STREAM_COUNT } from "../tables/connections.ts";
-import { KIND_H1, KIND_H2 } from "./exchange.ts";
+import { KIND_H1, KIND_H2, X_KIND } from "./exchange.ts";
 import {
   CP_IS_USED,
   CP_KIND,
@@ -49,7 +49,7 @@ function isStale(connection: u32): bool {
 
 /** A connection of `slot` that can take an exchange now; 0 when there is none. */
 export function takeConnection(slot: u32, exchange: u32): u32 {
-  const connection = findConnection(slot, exchange);
+  const connection = findConnection(slot, load<u8>(exchange, X_KIND));
   if (connection == 0 || load<u8>(connection, CP_KIND) == KIND_H2) return connection;
   if (isStale(connection)) {
     drainConnection(connection); // it was used last: the others are staler, and their timers are as late

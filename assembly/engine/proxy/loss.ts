@@ -32,6 +32,7 @@ import { loseUpstream } from "./response.ts";
 import { restH2, returnConnection } from "./rest.ts";
 import { nextRefused, noteRefused, takeRefused } from "./room.ts";
 import {
+  CP_IS_READY,
   CP_KIND,
   CP_WRITTEN,
   canTake,
@@ -39,6 +40,7 @@ import {
   firstUnserved,
   firstWaiting,
   hasConnections,
+  isMute,
   needsConnect,
   openConnection,
   removeConnection,
@@ -48,26 +50,31 @@ import {
 /** An upstream connection is gone: its streams fail, and those who waited for it look elsewhere. */
 export function loseConnection(connection: u32, connectReason: u32): void {
   const slot = load<u32>(connection, C_INSTANCE);
-  const kind = load<u8>(connection, CP_KIND);
-  const wasConnecting = hasFlag(connection, CONNECTION_CONNECTING);
+  const isUnborn = hasFlag(connection, CONNECTION_CONNECTING) || isMute(connection);
   setFlag(connection, CONNECTION_DRAINING);
-  if (!wasConnecting) loseStreams(connection, REASON_UPSTREAM_RESET);
+  if (!isUnborn) loseStreams(connection, REASON_UPSTREAM_RESET);
   removeConnection(connection);
-  if (!wasConnecting) {
-    serveWaiting(slot);
-    serveRefused();
-    return;
-  }
-  // Each of them may begin another attempt here (the only instance); that one waits for a connect of its own, which
-  // firstUnserved knows, so this ends.
-  let exchange = firstUnserved(slot, kind);
-  while (exchange != 0) {
-    const outcome = connectReason == REASON_CONNECT_TIMEOUT ? OUTCOME_TIMEOUT : OUTCOME_CONNECT_FAILED;
-    failAttempt(exchange, connectReason, true, outcome);
-    exchange = firstUnserved(slot, kind);
-  }
+  if (isUnborn) failWaiting(connection, connectReason);
   serveWaiting(slot); // what it held against the limits may serve others
   serveRefused();
+}
+
+/**
+ * Those who wait for an upstream connection are told that it will carry nothing; its close tells nobody after that.
+ * Each of them may begin another attempt here (the only instance); that one waits for a connect of its own, which
+ * firstUnserved knows, so this ends.
+ */
+export function failWaiting(connection: u32, reason: u32): void {
+  setFlag(connection, CONNECTION_DRAINING);
+  store<u8>(connection, 1, CP_IS_READY);
+  const slot = load<u32>(connection, C_INSTANCE);
+  const kind = load<u8>(connection, CP_KIND);
+  const outcome = reason == REASON_CONNECT_TIMEOUT ? OUTCOME_TIMEOUT : OUTCOME_CONNECT_FAILED;
+  let exchange = firstUnserved(slot, kind);
+  while (exchange != 0) {
+    failAttempt(exchange, reason, true, outcome);
+    exchange = firstUnserved(slot, kind);
+  }
 }
 
 /** Opens connections for those whom a limit kept waiting, as far as it allows now. */
@@ -96,15 +103,6 @@ function serveWaiting(slot: u32): void {
 
 /** Every stream of a connection is lost. */
 export function loseStreams(connection: u32, reason: u32): void {
-  loseEach(connection, reason, false);
-}
-
-/** Every stream of an upstream connection is lost, and its peer cannot have processed any. */
-export function loseUnprocessed(connection: u32, reason: u32): void {
-  loseEach(connection, reason, true);
-}
-
-function loseEach(connection: u32, reason: u32, isUnprocessed: bool): void {
   let stream = load<u32>(connection, C_STREAMS);
   while (stream != 0) {
     const exchange = load<u32>(stream, S_EXCHANGE);
@@ -117,7 +115,7 @@ function loseEach(connection: u32, reason: u32, isUnprocessed: bool): void {
       // over and not reported as written may be with the peer in part.
       const handed = load<u64>(connection, CP_WRITTEN) + load<u32>(connection, C_OUT_IN_FLIGHT);
       const isUnwritten = handed <= load<u64>(exchange, X_SENT_MARK);
-      const isUntouched = (isUnwritten || isUnprocessed) && !hasStreamFlag(stream, STREAM_RECEIVED_HEAD);
+      const isUntouched = isUnwritten && !hasStreamFlag(stream, STREAM_RECEIVED_HEAD);
       // Then it must stay so: what of it still waits in the output is not written behind the decision.
       if (isUntouched) requestAbort(connection);
       loseUpstream(exchange, reason, isUntouched);
@@ -144,7 +142,7 @@ export function serveConnection(connection: u32): void {
   const kind = load<u8>(connection, CP_KIND);
   let exchange = firstPending(slot, kind);
   if (kind == KIND_H2) {
-    while (exchange != 0 && canTake(connection, exchange)) {
+    while (exchange != 0 && canTake(connection)) {
       dispatch(exchange, connection);
       exchange = firstPending(slot, kind);
     }

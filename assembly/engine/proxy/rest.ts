@@ -3,7 +3,7 @@
 // HTTP/1.1 servers close idle connections early, so ours close earlier. An HTTP/2 connection is kept for minutes; where
 // a burst has opened several to one instance, all but one close soon after it.
 
-import { H2_NO_ERROR } from "../../abi/engine-codes.ts";
+import { H2_NO_ERROR, REASON_CONNECT_TIMEOUT } from "../../abi/engine-codes.ts";
 import { UPSTREAM_H2_IDLE_TIMEOUT_MS, UPSTREAM_H2_SPARE_TIMEOUT_MS, WRITE_STALL_TIMEOUT_MS } from "../../abi/limits.ts";
 import { isReusableH1 } from "../h1/index.ts";
 import { goawayH2, patienceH2 } from "../h2/index.ts";
@@ -23,6 +23,7 @@ import { armTimer, armTimerBy, connectionTimer } from "../timers.ts";
 import { KIND_H2 } from "./exchange.ts";
 import { idleTimeoutMs } from "./keep-alive.ts";
 import { checkLiveness } from "./liveness.ts";
+import { failWaiting } from "./loss.ts";
 import {
   addIdle,
   CP_KIND,
@@ -32,7 +33,9 @@ import {
   firstConnection,
   firstPending,
   firstWaiting,
+  isMute,
   isOpen,
+  muteLeftMs,
 } from "./upstream.ts";
 
 /** An exchange on this connection is over: what becomes of the connection. */
@@ -107,6 +110,10 @@ export function checkUpstream(connection: u32): void {
     return;
   }
   if (hasFlag(connection, CONNECTION_CONNECTING)) return;
+  if (isMute(connection)) {
+    checkMute(connection);
+    return;
+  }
   const isH2 = load<u8>(connection, CP_KIND) == KIND_H2;
   if (load<u32>(connection, C_STREAM_COUNT) != 0) {
     if (!isH2) return;
@@ -123,4 +130,15 @@ export function checkUpstream(connection: u32): void {
   }
   if (isH2) goawayH2(connection, H2_NO_ERROR, true);
   drainConnection(connection);
+}
+
+/** The socket is open, and the peer says nothing: that is no connection yet, and takes no longer than one may. */
+function checkMute(connection: u32): void {
+  const left = muteLeftMs(connection);
+  if (left != 0) {
+    armTimer(connectionTimer(connectionIndex(connection)), now + u64(left) * 1000);
+    return;
+  }
+  failWaiting(connection, REASON_CONNECT_TIMEOUT);
+  requestAbort(connection);
 }

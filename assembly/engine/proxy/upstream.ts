@@ -35,11 +35,10 @@ import {
   setFlag,
 } from "../tables/connections.ts";
 import { requestClose } from "../tables/control.ts";
-import { armTimerBy, connectionTimer } from "../timers.ts";
+import { armTimer, armTimerBy, connectionTimer } from "../timers.ts";
 import {
   clearX,
   EXCHANGE_IS_PENDING,
-  EXCHANGE_IS_UPGRADE,
   hasX,
   KIND_H2,
   STATE_PENDING,
@@ -72,6 +71,8 @@ export const CP_POOL_PREVIOUS: u32 = C_PROXY + 12;
 export const CP_POOL_NEXT: u32 = C_PROXY + 16;
 const CP_IDLE_PREVIOUS: u32 = C_PROXY + 20;
 const CP_IDLE_NEXT: u32 = C_PROXY + 24;
+/** u32 ms, where the idle list is once the connection is one of HTTP/1.1 that rests. */
+const CP_CONNECT_TIMEOUT: u32 = CP_IDLE_PREVIOUS;
 export const CP_KIND: u32 = C_PROXY + 28; // u8 KIND_*
 const CP_IS_IDLE: u32 = C_PROXY + 29; // u8
 export const CP_IS_USED: u32 = C_PROXY + 30; // u8: has carried an exchange before
@@ -80,6 +81,8 @@ export const CP_SERVICE: u32 = C_PROXY + 32; // service whose connection limit c
 export const CP_PINGS: u32 = C_PROXY + 36; // u8 questions asked since the peer said anything else (liveness.ts)
 export const CP_HEARD: u32 = C_PROXY + 40; // u32 ms of the last byte read
 export const CP_PINGED: u32 = C_PROXY + 44; // u32 ms: when the question under way was asked, 0 = none is
+/** u32 ms: when the socket was opened, in the place of the one above: who has not spoken yet is not asked. */
+const CP_OPENED: u32 = CP_PINGED;
 export const CP_WRITTEN: u32 = C_PROXY + 48; // u64 bytes that the kernel took
 export const CP_PROGRESS: u32 = C_PROXY + 56; // u64 µs of the last byte read or written
 
@@ -92,13 +95,12 @@ export function poolOf(slot: u32): u32 {
 }
 
 /** A connection of `slot` that can take an exchange now; 0 when there is none. */
-export function findConnection(slot: u32, exchange: u32): u32 {
+export function findConnection(slot: u32, kind: u8): u32 {
   const pool = poolOf(slot);
-  const kind = load<u8>(exchange, X_KIND);
   if (kind == KIND_H2) {
     let connection = load<u32>(pool, U_ALL);
     while (connection != 0) {
-      if (isOpen(connection, KIND_H2) && canTake(connection, exchange)) return connection;
+      if (isOpen(connection, KIND_H2) && canTake(connection)) return connection;
       connection = load<u32>(connection, CP_POOL_NEXT);
     }
     return 0;
@@ -107,10 +109,33 @@ export function findConnection(slot: u32, exchange: u32): u32 {
   return idle != 0 && load<u8>(idle, CP_KIND) == kind ? idle : 0;
 }
 
-/** Whether an open HTTP/2 connection can take an exchange: an Upgrade needs to know that the peer knows RFC 8441. */
-export function canTake(connection: u32, exchange: u32): bool {
-  if (!canOpenH2(connection)) return false;
-  return load<u8>(connection, CP_IS_READY) != 0 || !hasX(exchange, EXCHANGE_IS_UPGRADE);
+/**
+ * Whether an open HTTP/2 connection can take an exchange. Not before its peer has spoken: a connection may stand in the
+ * backlog of a server that is about to end or that hangs, and what is written there is lost without a proof that
+ * nobody processed it. It costs a round trip for each connection, and we know what the peer allows (RFC 9113 §3.4;
+ * gRPC's clients do the same).
+ */
+export function canTake(connection: u32): bool {
+  return load<u8>(connection, CP_IS_READY) != 0 && canOpenH2(connection);
+}
+
+/** Whether an HTTP/2 connection's peer has said nothing yet: it carries nothing. */
+export function isMute(connection: u32): bool {
+  return load<u8>(connection, CP_KIND) == KIND_H2 && load<u8>(connection, CP_IS_READY) == 0;
+}
+
+/** The peer of an HTTP/2 connection has spoken; from now on it owes us that it takes our SETTINGS. */
+export function noteReady(connection: u32): void {
+  store<u8>(connection, 1, CP_IS_READY);
+  store<u32>(connection, 0, CP_PINGED);
+  armTimer(connectionTimer(connectionIndex(connection)), now + u64(SETTINGS_ACK_TIMEOUT_MS) * 1000);
+}
+
+/** In how many ms the peer's first word is due: it belongs to the time that a connect may take. */
+export function muteLeftMs(connection: u32): u32 {
+  const passed = u32(now / 1000) - load<u32>(connection, CP_OPENED);
+  const timeout = load<u32>(connection, CP_CONNECT_TIMEOUT);
+  return passed >= timeout ? 0 : timeout - passed;
 }
 
 /** Whether another connect is worth it for one more exchange of this kind. */
@@ -163,8 +188,7 @@ export function openConnection(slot: u32, exchange: u32): bool {
   store<u32>(pool, connection, U_ALL);
   addConnecting(pool, kind, 1);
   connectionOpened(slot);
-  // What JavaScript needs to know besides is kept where the idle list will be.
-  store<u32>(connection, load<u32>(exchange + X_POLICY, POLICY_CONNECT_TIMEOUT), CP_IDLE_PREVIOUS);
+  store<u32>(connection, load<u32>(exchange + X_POLICY, POLICY_CONNECT_TIMEOUT), CP_CONNECT_TIMEOUT);
   store<u32>(connection, 0, CP_IDLE_NEXT);
   if (connectTail != 0) store<u32>(connectTail, connection, CP_IDLE_NEXT);
   else connectHead = connection;
@@ -184,17 +208,17 @@ export function takeConnect(): u32 {
 
 /** Connect timeout of a connection just taken by `takeConnect`, ms. */
 export function connectTimeoutOf(connection: u32): u32 {
-  return load<u32>(connection, CP_IDLE_PREVIOUS);
+  return load<u32>(connection, CP_CONNECT_TIMEOUT);
 }
 
 /** The socket is open: starts the codec. */
 export function connectionReady(connection: u32): void {
   clearFlag(connection, CONNECTION_CONNECTING);
-  store<u32>(connection, 0, CP_IDLE_PREVIOUS);
   addConnecting(poolOf(load<u32>(connection, C_INSTANCE)), load<u8>(connection, CP_KIND), -1);
   if (load<u8>(connection, CP_KIND) == KIND_H2) {
     startH2(connection);
-    armTimerBy(connectionTimer(connectionIndex(connection)), now + u64(SETTINGS_ACK_TIMEOUT_MS) * 1000);
+    store<u32>(connection, u32(now / 1000), CP_OPENED);
+    armTimerBy(connectionTimer(connectionIndex(connection)), now + u64(muteLeftMs(connection)) * 1000);
   } else startH1(connection);
 }
 

@@ -85,13 +85,12 @@ test("a POST with an idempotency-key is", () => {
 
 test("a POST of which no byte was handed to the socket is sent elsewhere", async () => {
   world = await createWorld(TWO("http2"));
-  world.onConnect = (wire) => {
-    wire.isStalled = true; // the connect succeeds, its bytes stay in flight
-  };
+  world.onConnect = () => {};
   const early = world.accept().send(POST);
   const first = world.upstreams[0]!.connect();
+  first.isStalled = true; // it speaks, and what it is asked then stays in flight
+  serveH2(first);
   const other = world.accept().send(POST); // in turn: the other instance
-  world.upstreams[1]!.isStalled = false;
   const second = serveH2(world.upstreams[1]!.connect());
   const late = world.accept().send(POST); // the first one again, behind what its socket has not taken
   first.destroy();
