@@ -22,6 +22,7 @@ export const ANNOTATIONS = {
   tags: { doc: "`--tag`, joined by commas: `version=v2,track=canary`", parse: list(flag(PROCESS_FLAGS.tag)) },
   mesh: { doc: "`--mesh`", parse: flag(PROCESS_FLAGS.mesh) },
   unknown: { doc: "`--unknown`", parse: flag(PROCESS_FLAGS.unknown) },
+  "opaque-ports": { doc: "`--opaque-ports`", parse: flag(PROCESS_FLAGS.opaquePorts) },
   workers: { doc: "`--workers`", parse: flag(PROCESS_FLAGS.workers) },
   drain: { doc: "`--drain`; otherwise the pod's grace period less 5 s", parse: flag(PROCESS_FLAGS.drainMs) },
   "access-log": { doc: "`--access-log`", parse: flag(PROCESS_FLAGS.accessLog) },

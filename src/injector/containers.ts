@@ -111,7 +111,7 @@ export function createIntercept(plan: Plan): Container {
 function argsOf(plan: Plan): string[] {
   const { annotations, options, app, intercept, tags } = plan;
   const zone = deriveZone(plan.pod, annotations);
-  const passed = ["weight", "unknown", "workers", "access-log", "log-level"] as const;
+  const passed = ["weight", "unknown", "opaque-ports", "workers", "access-log", "log-level"] as const;
   const own =
     app === undefined
       ? []

@@ -1,19 +1,17 @@
 // The services whose connections are carried unread: what the data plane knows of them beside the engine's program.
 //
-// An intercepted connection is a service's when it was going to one of its `addresses` or, where the document names
-// none, to one of its instances. Sidecars are no such destination: apps do not know where they listen.
+// An intercepted connection is a service's when it was going to one of its `addresses`. Where the document names none,
+// the addresses of its instances stand for all of them; where it does, who goes to an instance's own means that one (a
+// node of a cluster that its clients know). Sidecars are no such destination: apps do not know where they listen.
 
-import type { Address } from "../base/index.ts";
-import type { Documents } from "../config/index.ts";
 import { metricsOf } from "./allocation.ts";
 import type { Compilation, IndexedService } from "./compilation.ts";
-import type { CompiledTcp, CompiledTcpService, LocalApp } from "./compiled.ts";
+import type { CompiledTcp, CompiledTcpService, LocalApp, PinnedAddress } from "./compiled.ts";
 
 /** The app beside us is asked once more: it may be starting again. */
 const INBOUND_RETRIES = 1;
 
 export interface TcpInputs {
-  readonly documents: Documents;
   readonly compilation: Compilation;
   /** Services of `--listen`, in order. */
   readonly listen: readonly string[];
@@ -22,11 +20,11 @@ export interface TcpInputs {
   readonly inbound: { readonly index: number; readonly set: number } | undefined;
 }
 
-export function compileTcp({ documents, compilation, listen, app, inbound }: TcpInputs): CompiledTcp {
+export function compileTcp({ compilation, listen, app, inbound }: TcpInputs): CompiledTcp {
   const services = compilation
     .services()
     .filter(({ document }) => document.protocol === "tcp")
-    .map((service) => outboundService(service, documents, compilation));
+    .map((service) => outboundService(service, compilation));
   const listeners = listen.map((name) => services.find((service) => service.name === name)?.index);
   const own = app === undefined ? undefined : compilation.serviceOf(app.service);
   const isTcp = app?.protocol === "tcp" || (app?.protocol === "auto" && own?.document.protocol === "tcp");
@@ -41,13 +39,16 @@ export function compileTcp({ documents, compilation, listen, app, inbound }: Tcp
     idleMs: policy.timeout.idleMs,
     retries: INBOUND_RETRIES,
     addresses: [],
+    pinned: [],
   };
   return { services: [...services, behind], listeners, inbound: inbound.index };
 }
 
-function outboundService(service: IndexedService, documents: Documents, compilation: Compilation): CompiledTcpService {
+function outboundService(service: IndexedService, compilation: Compilation): CompiledTcpService {
   const { index, document } = service;
   const { name, policy, addresses } = document;
+  const bare = compilation.instances.filter((instance) => instance.service === index && !instance.isSidecar);
+  const own = bare.map(({ address, slot, generation }): PinnedAddress => ({ address, slot, generation }));
   return {
     index,
     name,
@@ -57,11 +58,8 @@ function outboundService(service: IndexedService, documents: Documents, compilat
     connectMs: policy.timeout.connectMs,
     idleMs: policy.timeout.idleMs,
     retries: policy.retry.attempts,
-    addresses: addresses.length > 0 ? addresses : instanceAddresses(documents, name),
+    ...(addresses.length > 0
+      ? { addresses, pinned: own }
+      : { addresses: own.map(({ address }) => address), pinned: [] }),
   };
-}
-
-function instanceAddresses(documents: Documents, service: string): readonly Address[] {
-  const instances = [...(documents.instances.get(service)?.values() ?? [])];
-  return instances.filter(({ isSidecar }) => !isSidecar).map(({ address }) => address);
 }

@@ -88,7 +88,7 @@ export function compileSnapshot(
     sets: [...compilation.sets.values()],
     limits: [...services.flatMap(limitsOf), ...inboundLimits(inbound)],
     tunings: services.map(tuningOf),
-    tcp: compileTcp({ documents, compilation, listen, app, inbound: placed }),
+    tcp: compileTcp({ compilation, listen, app, inbound: placed }),
     warnings: compilation.warnings,
     issues: compilation.issues,
   };

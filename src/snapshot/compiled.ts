@@ -93,6 +93,15 @@ export interface CompiledTcpService {
   readonly retries: number;
   /** Where apps connect to. */
   readonly addresses: readonly Address[];
+  /** Where they mean one instance and no other. */
+  readonly pinned: readonly PinnedAddress[];
+}
+
+/** An instance's own address, beside those of its service. */
+export interface PinnedAddress {
+  readonly address: Address;
+  readonly slot: number;
+  readonly generation: number;
 }
 
 /** What the data plane needs to know of TCP. */

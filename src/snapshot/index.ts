@@ -11,6 +11,7 @@ export type {
   CompiledTcp,
   CompiledTcpService,
   LocalApp,
+  PinnedAddress,
   SnapshotIssue,
   SnapshotOptions,
 } from "./compiled.ts";

@@ -1,67 +1,32 @@
 // A pod whose connections are led through its sidecar: foreign clients, foreign servers, two hosts, real rules.
 
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { createNamespaces, type Namespaces, PEER, POD, requireNamespaces } from "../support/namespaces.ts";
-import { requireProgram } from "../support/programs.ts";
-import { createMesh } from "../support/sidecar.ts";
+import { callerOf, requireInterception, startInterceptedPod } from "../support/intercepted-pod.ts";
+import { PEER, POD } from "../support/namespaces.ts";
 import { projectRoot } from "../support/source.ts";
 
-const PILLION = join(projectRoot, "bin/pillion");
 const SERVERS = join(projectRoot, "test/support/intercepted-servers.mjs");
 
 /** A service of the mesh that answers elsewhere than where the app thinks it is. */
 const MESH = { services: { web: { hosts: ["web.example"], instances: [{ id: "a", address: `${PEER.ipv4}:9001` }] } } };
 
-/** The app's user calls; what curl printed and how it ended. */
-function callerOf(hosts: Namespaces, from: string) {
-  return (...args: string[]) => {
-    const { code, output } = hosts.run(from, "setpriv", ["--reuid", "65534", "--clear-groups", "--", ...args]);
-    return code === 0 ? output : `exit ${code}`;
-  };
-}
-
-interface Started extends AsyncDisposable {
-  readonly hosts: Namespaces;
-}
-
-async function startPod(driver: string, flags: readonly string[] = []): Promise<Started> {
-  const hosts = createNamespaces();
-  const mesh = createMesh(MESH);
-  const close = async () => {
-    await hosts[Symbol.asyncDispose]();
-    await mesh[Symbol.asyncDispose]();
-  };
-  try {
-    await Promise.all([
-      hosts.start(hosts.peer, process.execPath, [SERVERS, "peer"]).waitForLine(/^ready$/),
-      hosts.start(hosts.pod, process.execPath, [SERVERS, "app"]).waitForLine(/^ready$/),
-    ]);
-    const rules = ["--inbound-port", "15006", "--exclude-inbound-ports", "15021"];
-    expect(hosts.run(hosts.pod, PILLION, ["intercept", "setup", ...rules])).toMatchObject({ code: 0, errors: "" });
-    const run = ["run", "--mesh", mesh.url, "--service", "shop", "--app", "127.0.0.1:8080", "--drain", "2s"];
-    const own = ["--advertise", POD.ipv4, "--intercept", "redirect", "--socket-driver", driver, ...flags];
-    const user = ["--reuid", "1337", "--regid", "1337", "--clear-groups", "--"];
-    hosts.run(hosts.pod, "chmod", ["-R", "a+rX", mesh.folder]);
-    const sidecar = hosts.start(hosts.pod, "setpriv", [...user, PILLION, ...run, ...own]);
-    await sidecar.waitForLine(/"msg":"ready"/);
-    return { hosts, [Symbol.asyncDispose]: close };
-  } catch (error) {
-    await close();
-    throw error;
-  }
-}
-
-function requireAll(context: { skip(note?: string): never }): void {
-  requireNamespaces(context);
-  for (const program of ["nft", "curl", "setpriv"]) requireProgram(context, program);
-  if (!existsSync(join(projectRoot, "build/wasm/engine.wasm")))
-    throw new Error("build first: node tools/task.mjs build");
+function startPod(driver: string, flags: readonly string[] = []) {
+  return startInterceptedPod({
+    documents: MESH,
+    app: { service: "shop", address: "127.0.0.1:8080" },
+    driver,
+    flags,
+    start: (hosts) =>
+      Promise.all([
+        hosts.start(hosts.peer, process.execPath, [SERVERS, "peer"]).waitForLine(/^ready$/),
+        hosts.start(hosts.pod, process.execPath, [SERVERS, "app"]).waitForLine(/^ready$/),
+      ]),
+  });
 }
 
 test.for(["epoll", "libuv"])("%s: the app's connections", async (driver, context) => {
-  requireAll(context);
+  requireInterception(context);
   await using pod = await startPod(driver);
   const { hosts } = pod;
   const call = callerOf(hosts, hosts.pod);
@@ -99,7 +64,7 @@ test.for(["epoll", "libuv"])("%s: the app's connections", async (driver, context
 });
 
 test.for(["epoll", "libuv"])("%s: the app's callers", async (driver, context) => {
-  requireAll(context);
+  requireInterception(context);
   await using pod = await startPod(driver);
   const { hosts } = pod;
   const call = callerOf(hosts, hosts.peer);
@@ -115,7 +80,7 @@ test.for(["epoll", "libuv"])("%s: the app's callers", async (driver, context) =>
 });
 
 test("an inbound listener of both families knows where IPv4 connections were going", async (context) => {
-  requireAll(context);
+  requireInterception(context);
   await using pod = await startPod("epoll", ["--inbound", "[::]:15006"]);
   const curl = (url: string) => callerOf(pod.hosts, pod.hosts.peer)("curl", "-sS", "-m", "10", url);
   expect(curl(`http://${POD.ipv4}:9090/`)).toBe(`metrics ${POD.ipv4}:9090`);
@@ -124,7 +89,7 @@ test("an inbound listener of both families knows where IPv4 connections were goi
 });
 
 test("--unknown deny: what is outside of the mesh is not reached", async (context) => {
-  requireAll(context);
+  requireInterception(context);
   await using pod = await startPod("epoll", ["--unknown", "deny"]);
   const call = callerOf(pod.hosts, pod.hosts.pod);
   const curl = (...args: string[]) => call("curl", "-sS", "-m", "10", "--connect-to", `::${PEER.ipv4}:80`, ...args);

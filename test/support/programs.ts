@@ -20,6 +20,8 @@ const REMEDIES: Readonly<Record<string, string>> = {
   setpriv: "apt-get install util-linux",
   nft: "apt-get install nftables",
   "iptables-restore": "apt-get install iptables",
+  "redis-server": "apt-get install redis-server",
+  "redis-cli": "apt-get install redis-tools",
 };
 
 /** What this needs of vitest's test context. */

@@ -81,14 +81,15 @@ export class Interceptor {
     }
     socket.on("error", () => undefined);
     const isForApp = isInbound && destination.port === setup.app?.port;
-    const service = isForApp ? behind : isInbound ? undefined : directory.serviceAt(destination);
+    const found = isInbound ? undefined : directory.at(destination);
+    const service = isForApp ? behind : found?.service;
     const target = isForApp && setup.app !== undefined ? setup.app : destination;
     const mayPass = isInbound || setup.unknown === "pass";
     const direction = isInbound ? "inbound" : "outbound";
     const passing: Passing = { direction, destination, target, first: [] };
     if (setup.ownPorts.includes(destination.port) && isOwnAddress(destination.host)) {
       carrier.refuse(socket, passing, TCP_END_LOOP);
-    } else if (service !== undefined) carrier.balance(socket, service, destination);
+    } else if (service !== undefined) carrier.balance(socket, service, destination, found?.pinned);
     else if ((isInbound && !isForApp) || this.#isOpaque(target))
       this.#pass({ socket, origin, passing, target, mayPass });
     else this.#look({ socket, origin, passing, target, mayPass });

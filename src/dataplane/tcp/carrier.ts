@@ -4,7 +4,7 @@ import type { Socket } from "node:net";
 import { UNROUTED_INBOUND_METRICS, UNROUTED_OUTBOUND_METRICS } from "../../../assembly/abi/metrics.ts";
 import { TCP_END_NOT_REACHED } from "../../../assembly/abi/tcp-ends.ts";
 import type { Address } from "../../base/index.ts";
-import type { CompiledTcpService } from "../../snapshot/index.ts";
+import type { CompiledTcpService, PinnedAddress } from "../../snapshot/index.ts";
 import type { TcpEntry } from "../../telemetry/index.ts";
 import type { BalancerExports } from "../../wasm/index.ts";
 import type { Upstreams } from "../upstream.ts";
@@ -40,10 +40,10 @@ export class TcpCarrier {
     return this.#open.size;
   }
 
-  /** Carries a connection to an instance of a service. */
-  balance(client: Socket, service: CompiledTcpService, destination?: Address): void {
+  /** Carries a connection to an instance of a service, or to the one that is `pinned`. */
+  balance(client: Socket, service: CompiledTcpService, destination?: Address, pinned?: PinnedAddress): void {
     const { direction, metrics } = service;
-    this.#add(client, { direction, metrics, destination, service, first: [] }).start();
+    this.#add(client, { direction, metrics, destination, service, pinned, first: [] }).start();
   }
 
   /** Carries a connection to where it was going. */

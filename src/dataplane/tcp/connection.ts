@@ -27,7 +27,7 @@ import {
   TCP_END_OVERFLOW,
 } from "../../../assembly/abi/tcp-ends.ts";
 import { type Address, formatAddress, monotonicUs } from "../../base/index.ts";
-import type { CompiledTcpService } from "../../snapshot/index.ts";
+import type { CompiledTcpService, PinnedAddress } from "../../snapshot/index.ts";
 import type { TcpEntry } from "../../telemetry/index.ts";
 import { type BalancerExports, hashText } from "../../wasm/index.ts";
 import type { Upstreams } from "../upstream.ts";
@@ -51,6 +51,8 @@ export interface Way {
   readonly destination: Address | undefined;
   /** Who carries it: instances of a service, or the destination itself. */
   readonly service: CompiledTcpService | undefined;
+  /** The only instance that will do. */
+  readonly pinned?: PinnedAddress | undefined;
   /** Where it goes without a service; default: the destination. */
   readonly target?: Address;
   /** What was read of the client already. */
@@ -154,11 +156,7 @@ export class TcpConnection {
 
   #pick(service: CompiledTcpService): void {
     const { balancer, upstreams } = this.#options;
-    const [skip0 = NO_SLOT, skip1 = NO_SLOT, skip2 = NO_SLOT] = this.#tried.slice(-3);
-    balancer.setTime(monotonicUs());
-    const slot =
-      service.set === undefined ? NO_INSTANCE : balancer.pick(service.set, hashText(this.#peer), skip0, skip1, skip2);
-    balancer.quiesce();
+    const slot = this.#choose(service);
     if (slot === NO_INSTANCE) {
       this.refuse(TCP_END_NO_INSTANCE);
       return;
@@ -182,13 +180,32 @@ export class TcpConnection {
     });
   }
 
+  /** The slot of an instance, in flight +1; or NO_INSTANCE. */
+  #choose({ set }: CompiledTcpService): number {
+    const { balancer, way } = this.#options;
+    balancer.setTime(monotonicUs());
+    if (way.pinned !== undefined) {
+      const { slot, generation } = way.pinned;
+      if (balancer.generationOf(slot) !== generation) return NO_INSTANCE;
+      balancer.adopt(slot);
+      return slot;
+    }
+    if (set === undefined) return NO_INSTANCE;
+    const [skip0 = NO_SLOT, skip1 = NO_SLOT, skip2 = NO_SLOT] = this.#tried.slice(-3);
+    const slot = balancer.pick(set, hashText(this.#peer), skip0, skip1, skip2);
+    balancer.quiesce();
+    return slot;
+  }
+
   #failed(service: CompiledTcpService, slot: number, us: number, end: number): void {
-    const { balancer } = this.#options;
+    const { balancer, way } = this.#options;
     this.#tried.push(slot);
     this.#count(TCP_CONNECT_FAILURES_CELL, 1);
     balancer.setTime(monotonicUs());
     balancer.observeInstance(slot, us, RESULT_FAILED);
-    const isLast = this.#tried.length > service.retries || balancer.memberCountOf(service.set!) <= this.#tried.length;
+    const { set, retries } = service;
+    const others = set === undefined || way.pinned !== undefined ? 0 : balancer.memberCountOf(set) - this.#tried.length;
+    const isLast = this.#tried.length > retries || others <= 0;
     if (isLast || this.#options.client.destroyed) {
       this.refuse(end);
       return;

@@ -6,7 +6,7 @@
 import { isIP } from "node:net";
 import { LISTENER_INBOUND, LISTENER_SERVICE } from "../../../assembly/abi/engine-records.ts";
 import { type Address, formatAddress } from "../../base/index.ts";
-import type { CompiledTcp, CompiledTcpService } from "../../snapshot/index.ts";
+import type { CompiledTcp, CompiledTcpService, PinnedAddress } from "../../snapshot/index.ts";
 import type { Origin } from "../sockets.ts";
 import type { Lookup } from "../upstream.ts";
 
@@ -14,12 +14,18 @@ import type { Lookup } from "../upstream.ts";
 const LOOK_AGAIN_MS = 5_000;
 const NOTHING: CompiledTcp = { services: [], listeners: [], inbound: undefined };
 
+export interface TcpDestination {
+  readonly service: CompiledTcpService;
+  /** The one instance that is meant. */
+  readonly pinned: PinnedAddress | undefined;
+}
+
 export class TcpDirectory {
   readonly #lookup: Lookup;
   #tcp: CompiledTcp = NOTHING;
   readonly #byIndex = new Map<number, CompiledTcpService>();
   /** By address and port, as text. */
-  readonly #byAddress = new Map<string, CompiledTcpService>();
+  readonly #byAddress = new Map<string, TcpDestination>();
   /** What host names stand for. */
   readonly #addressesOf = new Map<string, readonly string[]>();
   #timer: NodeJS.Timeout | undefined;
@@ -38,8 +44,8 @@ export class TcpDirectory {
     this.#lookUp();
   }
 
-  /** The service that a connection to this IP address is for. */
-  serviceAt(destination: Address): CompiledTcpService | undefined {
+  /** Whom a connection to this IP address is for. */
+  at(destination: Address): TcpDestination | undefined {
     return this.#byAddress.get(formatAddress(destination));
   }
 
@@ -58,8 +64,14 @@ export class TcpDirectory {
       for (const { host, port } of service.addresses) {
         for (const ip of isIP(host) === 0 ? (this.#addressesOf.get(host) ?? []) : [host]) {
           const text = formatAddress({ host: ip, port });
-          if (!this.#byAddress.has(text)) this.#byAddress.set(text, service);
+          if (!this.#byAddress.has(text)) this.#byAddress.set(text, { service, pinned: undefined });
         }
+      }
+    }
+    for (const service of services) {
+      for (const pinned of service.pinned) {
+        const text = formatAddress(pinned.address);
+        if (!this.#byAddress.has(text)) this.#byAddress.set(text, { service, pinned });
       }
     }
   }

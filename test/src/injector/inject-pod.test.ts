@@ -54,6 +54,7 @@ const everything = {
   drain: "9s",
   "access-log": "json",
   "log-level": "debug",
+  "opaque-ports": "25,6400",
 };
 const annotated = Object.fromEntries(Object.entries(everything).map(([name, value]) => [`pillion.io/${name}`, value]));
 
