@@ -45,6 +45,8 @@ export const TIMERS_MAX = CONNECTIONS_MAX + EXCHANGES_MAX;
 export const TIMERS = WHEEL + WHEEL_SLOTS * 4 + 1024;
 
 export const CONNECTION_BYTES = 512;
+/** Offset in a connection's record of a u8 that drivers look at: 1 = read no more than H1_NARROW_READ_BYTES at once. */
+export const CONNECTION_READS_NARROW = 101;
 export const CONNECTIONS = TIMERS + TIMERS_MAX * TIMER_BYTES;
 export const STREAM_BYTES = 192;
 export const STREAMS = CONNECTIONS + CONNECTIONS_MAX * CONNECTION_BYTES;

@@ -38,6 +38,12 @@ export const OUTPUT_LOW_BYTES = 131072;
 export const OUTPUT_CONTROL_BYTES_MAX = 1048576;
 /** An HTTP/1.1 sender is paused while more of its body than this waits: one default window of HTTP/2. */
 export const H1_WAITING_BYTES_MAX = 65535;
+/**
+ * One read(2) of an HTTP/1.1 answer whose client has not yet shown that it reads, and nothing more is read while any of
+ * it waits: 256 answers that nobody takes then hold 256 × 64 KiB, as those of HTTP/2 do (A15). Once the client has
+ * taken half of this, READ_BUFFER_BYTES and H1_WAITING_BYTES_MAX hold, for H2_WIDE_STREAMS_MAX of its streams at once.
+ */
+export const H1_NARROW_READ_BYTES = 65536;
 /** Bytes of a later pipelined request, or of a busy connection, kept before reading is paused (DESIGN §2 rule 7). */
 export const BACKLOG_BYTES_MAX = 65536;
 /** Replay bodies may hold an eighth of the pool (DESIGN §2 rule 9). */
@@ -52,6 +58,11 @@ export const POOL_PRESSURE_FULL = 243;
  * (A5, CVE-2026-47774): without it those streams hold 16 MiB. reliability.md §6: at most 1 MiB a connection.
  */
 export const HEADS_LIVE_BYTES_MAX = 786432;
+/**
+ * A Pillion peer, whose connection carries many callers, may keep more, up to PEER_BUDGET_FACTOR times as much; but
+ * this many bytes for each byte of field blocks that it has sent in all, so that saying "I am Pillion" buys no bomb.
+ */
+export const HEADS_EARNED_FACTOR = 8;
 
 /** Connections of one worker, both sides. HAProxy's and Envoy's listeners default near 10,000. */
 export const CONNECTIONS_MAX = 24576;
@@ -91,17 +102,22 @@ export const LEADING_CRLF_MAX = 2;
 
 /** Streams that a foreign client may have open (Envoy edge, HAProxy: 100; nginx: 128; h2load asks for -m). */
 export const H2_STREAMS_MAX = 256;
-/** Streams between Pillion peers and upstream: many callers share one connection. */
-export const H2_PEER_STREAMS_MAX = 1024;
+/**
+ * Streams between Pillion peers and upstream: many callers share one connection, and more of them take another one.
+ * Anybody can say that it is Pillion, so that 512 answers of 64 KiB which it does not read must be bearable (A15).
+ */
+export const H2_PEER_STREAMS_MAX = 512;
 /** Stream receive window that we advertise: a bulk stream needs more than RFC 9113's 64 KiB (node#50972). */
 export const H2_STREAM_WINDOW_BYTES = 262144;
 /**
  * Stream receive window that an upstream has at first: RFC 9113's. It grows to H2_STREAM_WINDOW_BYTES once the client
  * has taken half of it, for so many streams of a client at a time: else 256 answers that nobody reads hold 64 MiB
- * (A15). So one downstream connection makes at most 256 × 64 KiB + 16 × 192 KiB = 19 MiB of HTTP/2 answers wait.
+ * (A15). So one downstream connection makes at most 256 × 64 KiB + 16 × 192 KiB = 19 MiB of answers wait; one that
+ * calls itself Pillion 512 × 64 KiB + 32 × 192 KiB = 38 MiB.
  */
 export const H2_UPSTREAM_WINDOW_BYTES = 65535;
 export const H2_WIDE_STREAMS_MAX = 16;
+export const H2_PEER_WIDE_STREAMS_MAX = 32;
 /** Connection receive window: credit is returned on receipt, so this only covers one turn of all streams. */
 export const H2_CONNECTION_WINDOW_BYTES = 4194304;
 /** SETTINGS_MAX_FRAME_SIZE that we advertise: the default. */
@@ -145,12 +161,18 @@ export const H2_ACKS_PER_SECOND = 330;
  */
 export const H2_GLITCHES_BURST = 10000;
 export const H2_GLITCHES_PER_SECOND = 330;
+/**
+ * What may come on a stream of an upstream after we reset it: its window in DATA, and so many bytes of field blocks.
+ * The rest are anomalies. Honest servers send what was under way (nghttp2 c4e990bc), and a client that cancels must not
+ * end the connection that it shares with others.
+ */
+export const H2_LATE_HEAD_BYTES = 16384;
 /** Empty DATA frames without END_STREAM over the life of a stream's message (h2: 100). */
 export const H2_EMPTY_FRAMES_MAX = 100;
 /**
  * Overhead budget of small DATA frames, replenished as their bytes are passed on: 6,400 tiny frames may wait. (h2 has
  * 25,600 bytes at 256 a frame; but a gRPC stream of six-byte messages behind a slow upstream is honest, and flow
- * control bounds what it can keep here anyway.)
+ * control bounds what it can keep here anyway.) For clients only: an upstream's frames wait for those who asked.
  */
 export const H2_SMALL_DATA_BUDGET = 1638400;
 export const H2_SMALL_DATA_OVERHEAD = 256;
@@ -233,6 +255,11 @@ export const WRITE_STALL_TIMEOUT_MS = 60000;
 export const TUNNEL_IDLE_TIMEOUT_MS = 3600000;
 /** After our GOAWAY 2^31-1, before the final one: a round trip, generously (RFC 9113 §6.8). */
 export const GOAWAY_GRACE_MS = 1000;
+/**
+ * A FIN this soon after the last byte of an HTTP/1.1 request came with it (a script's half-close), though a busy loop
+ * may read it a few turns later. Later it is a client that gave up, as nginx, Envoy and Go take it.
+ */
+export const HALF_CLOSE_MS = 100;
 /** After a refused HTTP/1.1 message: how long we read and discard so that the answer is not lost to an RST. */
 export const LINGER_TIMEOUT_MS = 1000;
 

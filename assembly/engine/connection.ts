@@ -34,7 +34,7 @@ import { flushBlocked } from "./proxy/flow.ts";
 import { noteServerClose } from "./proxy/keep-alive.ts";
 import { noteHeard } from "./proxy/liveness.ts";
 import { loseConnection, loseStreams, receiveCredit, serveConnection } from "./proxy/loss.ts";
-import { receiveDownstreamEnd } from "./proxy/request.ts";
+import { receiveDownstreamEnd, receivePipelineEnd } from "./proxy/request.ts";
 import { CP_PROGRESS, CP_WRITTEN, connectionReady, drainConnection } from "./proxy/upstream.ts";
 import { appendBacklog } from "./tables/backlog.ts";
 import {
@@ -103,6 +103,15 @@ export function receiveEnd(connection: u32): void {
     return;
   }
   if (load<u32>(connection, C_BACKLOG_BYTES) == 0) endInput(connection);
+  else receiveLeave(connection);
+}
+
+/** The peer's FIN came behind bytes that nobody has looked at yet: requests that wait for the one before them. */
+export function receiveLeave(connection: u32): void {
+  if (load<u8>(connection, C_PROTOCOL) != PROTOCOL_H1 || load<u8>(connection, C_ROLE) != ROLE_DOWNSTREAM) return;
+  const stream = load<u32>(connection, C_STREAMS);
+  if (stream == 0 || hasFlag(connection, CONNECTION_CLOSE_WANTED)) return;
+  if (receivePipelineEnd(stream, load<u64>(connection, CP_PROGRESS))) requestAbort(connection);
 }
 
 /** The socket is open. */

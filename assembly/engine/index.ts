@@ -2,12 +2,21 @@
 //
 // Every call says what time it is; nothing here asks a clock. Handles are those of tables/connections.ts.
 
-import { NONE, ROLE_DOWNSTREAM, ROLE_UPSTREAM } from "../abi/engine-codes.ts";
+import { NONE, PROTOCOL_H2, ROLE_DOWNSTREAM, ROLE_UPSTREAM } from "../abi/engine-codes.ts";
 import { CONNECTION_BYTES, CONNECTIONS, READ_BUFFER, STATIC_BYTES, TEXT_AREA } from "../abi/engine-memory.ts";
 import { createPool, poolBytes, poolUsedBytes } from "../core/pool.ts";
 import { quiesce, setTime } from "./balancer.ts";
-import { receiveBytes, receiveClosed, receiveConnected, receiveEnd, receiveWritten, serveReady } from "./connection.ts";
+import {
+  receiveBytes,
+  receiveClosed,
+  receiveConnected,
+  receiveEnd,
+  receiveLeave,
+  receiveWritten,
+  serveReady,
+} from "./connection.ts";
 import { failLate } from "./fatal.ts";
+import { isDeadH2 } from "./h2/index.ts";
 import { setNow } from "./http/event.ts";
 import { glitchCount as countGlitches } from "./http/glitch.ts";
 import { createBudgets } from "./proxy/budget.ts";
@@ -29,6 +38,7 @@ import { forgetConnection, hasMoreRecords, writeRecords } from "./sweep.ts";
 import {
   C_IN_USE,
   C_LISTENER,
+  C_OUT_BYTES,
   C_PROTOCOL,
   C_ROLE,
   CONNECTION_CLOSE_WANTED,
@@ -94,6 +104,13 @@ export function ended(handle: u32, nowUs: f64): void {
   setClock(nowUs);
   const connection = socketOf(handle);
   if (connection != 0) receiveEnd(connection);
+}
+
+/** Reading is paused, and behind the bytes that were not read there is a FIN. */
+export function left(handle: u32, nowUs: f64): void {
+  setClock(nowUs);
+  const connection = socketOf(handle);
+  if (connection != 0) receiveLeave(connection);
 }
 
 /** The socket is gone, or was never opened; SOCKET_* says why. The handle is dead afterwards. */
@@ -183,6 +200,18 @@ export function connectionsBy(role: u32, protocol: u32): u32 {
   for (let connection: u32 = CONNECTIONS; connection < end; connection += CONNECTION_BYTES) {
     if (load<u8>(connection, C_IN_USE) == 0 || load<u8>(connection, C_ROLE) != role) continue;
     if (load<u8>(connection, C_PROTOCOL) == protocol) found += 1;
+  }
+  return found;
+}
+
+/** Clients that have yet to take bytes of ours, apart from those that were cut off: who drains waits for them. */
+export function unservedCount(): u32 {
+  let found: u32 = 0;
+  const end = connectionsEnd();
+  for (let connection: u32 = CONNECTIONS; connection < end; connection += CONNECTION_BYTES) {
+    if (load<u8>(connection, C_IN_USE) == 0 || load<u8>(connection, C_ROLE) != ROLE_DOWNSTREAM) continue;
+    if (hasFlag(connection, CONNECTION_CLOSED) || load<u32>(connection, C_OUT_BYTES) == 0) continue;
+    if (load<u8>(connection, C_PROTOCOL) != PROTOCOL_H2 || !isDeadH2(connection)) found += 1;
   }
   return found;
 }

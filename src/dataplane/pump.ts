@@ -67,11 +67,6 @@ export class Pump implements SocketHost {
     return this.#driver.count + this.#connects.waitingCount;
   }
 
-  /** Whether the kernel has taken everything that was written. */
-  get isFlushed(): boolean {
-    return this.#driver.isFlushed;
-  }
-
   /** Accepts connections of one descriptor; resolves when it listens. */
   listen(offer: ListenerOffer, failed: (failure: AcceptFailure) => void, divert?: Divert): Promise<Listener> {
     return this.#driver.listen(offer, failed, divert);

@@ -210,11 +210,11 @@ class Service {
     if (this.#isDraining) this.#lookForEnd();
   }
 
-  /** Whether draining is over: no exchange, every byte taken, and callers gone or told often enough. */
+  /** Whether draining is over: no exchange, every answer taken, and callers gone or told often enough. */
   #lookForEnd(): void {
     const nowMs = performance.now();
     const relayed = this.#carrier.count + (this.#interceptor?.count ?? 0);
-    if (this.#engine.exchangeCount() > 0 || relayed > 0 || !this.#pump.isFlushed) {
+    if (this.#engine.exchangeCount() > 0 || relayed > 0 || this.#engine.unservedCount() > 0) {
       this.#idleFromMs = undefined;
       return;
     }

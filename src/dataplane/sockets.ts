@@ -8,6 +8,7 @@
 // Both keep these promises, and test/src/dataplane runs the same tests over both:
 //
 // - Bytes are read into the engine's read buffer and told at once, in order; nothing is read while a socket is paused.
+//   epoll tells of a paused client's reset (`closed`) and FIN (`left`) all the same; libuv does when it reads again.
 // - Nothing of the engine is called while records are walked: what a write brought is told by `settle`.
 // - A handle that was closed, by either side, is never spoken of again. What it had open is closed.
 // - A FIN is told by `ended` and leaves our side open; when both sides have ended the socket is closed, told by
@@ -56,8 +57,6 @@ export interface SocketDriver {
   readonly name: SocketDriverName;
   /** Sockets, connecting ones too. */
   readonly count: number;
-  /** Whether the kernel has taken everything that was written. */
-  readonly isFlushed: boolean;
   /**
    * Accepts from a descriptor, which is the driver's from now on; resolves when it listens. `divert` is asked of each
    * socket first; what it takes is a paused socket of Node, and none of the driver's.

@@ -7,7 +7,12 @@
 // 2. A RECORD_WRITE's bytes belong to the socket until `written` says that it took them.
 // 3. After `closed`, or a RECORD_CLOSE, a handle is forgotten and never spoken of again.
 
-import { SNAPSHOT_BYTES_MAX } from "../../assembly/abi/engine-memory.ts";
+import {
+  CONNECTION_BYTES,
+  CONNECTION_READS_NARROW,
+  CONNECTIONS,
+  SNAPSHOT_BYTES_MAX,
+} from "../../assembly/abi/engine-memory.ts";
 import { messageOf, pillionError } from "../base/index.ts";
 import type { BalancerExports } from "./balancer.ts";
 import { createEngineMemory, createEngineViews, type EngineViews } from "./memory.ts";
@@ -29,6 +34,8 @@ export interface EngineExports {
   receive(handle: number, length: number, nowUs: number): void;
   /** The peer's FIN. */
   ended(handle: number, nowUs: number): void;
+  /** Reading is paused, and there is a FIN behind what was not read. */
+  left(handle: number, nowUs: number): void;
   /** The socket is gone, or never came to be: SOCKET_*. */
   closed(handle: number, failure: number, nowUs: number): void;
   /** The upstream socket that a RECORD_CONNECT asked for is open. */
@@ -47,6 +54,8 @@ export interface EngineExports {
   drain(nowUs: number): void;
   drainDownstream(listenerKind: number, nowUs: number): void;
   exchangeCount(): number;
+  /** Clients that have yet to take bytes of ours, apart from those that were cut off. */
+  unservedCount(): number;
   connectionCount(): number;
   connectionsBy(role: number, protocol: number): number;
   glitchCount(kind: number): number;
@@ -59,12 +68,14 @@ export interface EngineExports {
   trap(): void;
 }
 
-/** The exports, the views, and the two calls that need both. */
+/** The exports, the views, and the calls that need both. */
 export interface Engine extends EngineViews, EngineExports {
   /** Puts a compiled snapshot in force; 0 or the engine's code of what is wrong with it. */
   loadProgram(program: Uint8Array, nowUs: number): number;
   /** Writes ASCII text into the text area; its length in bytes. */
   writeText(text: string): number;
+  /** Whether no more than H1_NARROW_READ_BYTES are to be read of the upstream connection with that index. */
+  readsNarrow(index: number): boolean;
 }
 
 /** Joins exports and views; tests join a twin written in TypeScript the same way. */
@@ -85,6 +96,9 @@ export function createEngine(exports: EngineExports, views: EngineViews): Engine
       const length = Math.min(text.length, views.text.length);
       for (let at = 0; at < length; at += 1) views.text[at] = text.charCodeAt(at);
       return length;
+    },
+    readsNarrow(index) {
+      return views.bytes[CONNECTIONS + index * CONNECTION_BYTES + CONNECTION_READS_NARROW] === 1;
     },
   };
 }

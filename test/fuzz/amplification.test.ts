@@ -6,6 +6,8 @@ import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import {
   CHUNK_BYTES,
+  H2_PEER_STREAMS_MAX,
+  H2_PEER_WIDE_STREAMS_MAX,
   H2_STREAMS_MAX,
   H2_UPSTREAM_WINDOW_BYTES,
   H2_WIDE_STREAMS_MAX,
@@ -25,7 +27,7 @@ const readings = new Map<Conversation, Reading>();
 beforeAll(async () => {
   const make = await prepareWorlds();
   for (const one of CONVERSATIONS) {
-    const meter = new Meter(make, one.mesh);
+    const meter = new Meter(make, one.mesh, one.isDeclared);
     one.hold(meter);
     readings.set(one, meter.read());
   }
@@ -39,8 +41,9 @@ test.each(CONVERSATIONS)("$name", (one) => {
   expect(reading.held).toBeGreaterThan(0);
   expect(sentRatio(reading)).toBeLessThanOrEqual(RATIO_MAX);
   if (one.isHeadless) expect(reading.held).toBeLessThanOrEqual(HEADLESS_BYTES_MAX);
+  const streams = one.isDeclared ? H2_PEER_STREAMS_MAX : H2_STREAMS_MAX;
   if (one.isFedByUpstream)
-    expect(reading.held).toBeLessThanOrEqual(H2_STREAMS_MAX * (H2_UPSTREAM_WINDOW_BYTES + CHUNK_BYTES + 4_096));
+    expect(reading.held).toBeLessThanOrEqual(streams * (H2_UPSTREAM_WINDOW_BYTES + CHUNK_BYTES + 4_096));
   // What is known to be above must be, or it is not known well: whoever mends it takes the mark away.
   else if (one.above !== undefined) expect(heldRatio(reading)).toBeGreaterThan(RATIO_MAX);
   else expect(heldRatio(reading)).toBeLessThanOrEqual(RATIO_MAX);
@@ -73,9 +76,12 @@ ${kib(HEADLESS_BYTES_MAX)} KiB.
 ${rows.join("\n")}
 
 *By windows*: the upstream's bytes wait for a client that takes none. No ratio bounds that, for a request of thirteen
-bytes may have an answer of any length: the stream window (${kib(H2_UPSTREAM_WINDOW_BYTES)} KiB, more only for
-${H2_WIDE_STREAMS_MAX} streams of a client that reads) bounds each stream, ${H2_STREAMS_MAX} streams a connection, and
-the pool all of them (windows shrink when 80 % of it is used, and new requests are refused from 95 % on).
+bytes may have an answer of any length: the stream window or the size of a read (${kib(H2_UPSTREAM_WINDOW_BYTES)} KiB,
+more only for ${H2_WIDE_STREAMS_MAX} streams of a client that reads) bounds each stream, ${H2_STREAMS_MAX}
+streams a connection, and the pool all of them (windows shrink when 80 % of it is used, and new requests are refused from 95 % on).
+
+*As Pillion*: clients that say they are Pillion too (SETTINGS 0xf0f1 = 1), as anybody can. They have wider budgets,
+${H2_PEER_STREAMS_MAX} streams and ${H2_PEER_WIDE_STREAMS_MAX} of them with the large window.
 
 What HPACK names in one byte, HTTP/1.1 writes in full: upstream traffic is not bounded by a ratio, only by the size of a
 head. That is so for honest clients with a large cookie, too.

@@ -1,11 +1,11 @@
 // The worst conversations of each kind that a client can hold, for docs/AMPLIFICATION.md.
 
+import { H1_NARROW_READ_BYTES, H2_PEER_STREAMS_MAX, H2_STREAMS_MAX } from "../../assembly/abi/limits.ts";
 import { HpackModel } from "../models/hpack.ts";
 import * as h2 from "../support/frames.ts";
 import type { Meter } from "../support/meter.ts";
 
 const WHOLE = h2.END_HEADERS | h2.END_STREAM;
-const STREAMS = 256;
 const HTTP1 = "services: {web: {instances: [{id: a, address: 10.0.0.1:80}]}}";
 const HTTP2 = "services: {web: {protocol: http2, instances: [{id: a, address: 10.0.0.1:80}]}}";
 
@@ -14,6 +14,8 @@ export interface Conversation {
   readonly mesh: string;
   /** No request of it is ever whole. */
   readonly isHeadless?: boolean;
+  /** Its client says that it is Pillion too, which gives it wider budgets. */
+  readonly isDeclared?: boolean;
   /** Memory is filled with what an upstream says and the client does not take: flow control bounds it, not a ratio. */
   readonly isFedByUpstream?: boolean;
   /** Why it is above the bound, as long as it is. */
@@ -29,7 +31,8 @@ class Client {
 
   constructor(meter: Meter, entries: readonly (readonly [number, number])[] = []) {
     this.#meter = meter;
-    meter.send(Buffer.concat([h2.PREFACE, h2.settings(entries), h2.settings([], h2.ACK)]));
+    const declared = meter.isDeclared ? ([[0xf0f1, 1]] as const) : [];
+    meter.send(Buffer.concat([h2.PREFACE, h2.settings([...declared, ...entries]), h2.settings([], h2.ACK)]));
   }
 
   /** `host` is "web" where it is served and "no" where nobody is. */
@@ -49,6 +52,11 @@ class Client {
   }
 }
 
+/** All streams that the client may have. */
+function streamsOf({ isDeclared }: Meter): number {
+  return isDeclared ? H2_PEER_STREAMS_MAX : H2_STREAMS_MAX;
+}
+
 /** Where nothing upstream ever answers, or even opens. */
 function neverConnect(meter: Meter): void {
   meter.world.onConnect = () => {};
@@ -62,7 +70,7 @@ function repeat(count: number, octets: () => readonly number[]): number[] {
   return Array.from({ length: count }, octets).flat();
 }
 
-export const CONVERSATIONS: readonly Conversation[] = [
+const STRANGERS: readonly Conversation[] = [
   {
     name: "HTTP/1.1: one byte, then silence",
     mesh: HTTP1,
@@ -167,7 +175,7 @@ export const CONVERSATIONS: readonly Conversation[] = [
     hold(meter) {
       neverConnect(meter);
       const client = new Client(meter);
-      times(STREAMS, () => client.request("GET", "web"));
+      times(streamsOf(meter), () => client.request("GET", "web"));
     },
   },
   {
@@ -176,7 +184,7 @@ export const CONVERSATIONS: readonly Conversation[] = [
     hold(meter) {
       neverConnect(meter);
       const client = new Client(meter);
-      times(STREAMS, () => meter.send(h2.data(client.request("POST", "web", undefined, h2.END_HEADERS), "x")));
+      times(streamsOf(meter), () => meter.send(h2.data(client.request("POST", "web", undefined, h2.END_HEADERS), "x")));
     },
   },
   {
@@ -187,7 +195,7 @@ export const CONVERSATIONS: readonly Conversation[] = [
       const client = new Client(meter);
       const bomb = (count: number) => () => repeat(count, () => client.field("x-bomb", "b".repeat(3_900)));
       client.request("GET", "web", bomb(1));
-      times(STREAMS, () => client.request("GET", "web", bomb(14)));
+      times(streamsOf(meter), () => client.request("GET", "web", bomb(14)));
     },
   },
   {
@@ -198,7 +206,7 @@ export const CONVERSATIONS: readonly Conversation[] = [
       const client = new Client(meter);
       const crumbs = (count: number) => () => repeat(count, () => client.field("cookie", "a"));
       client.request("GET", "web", crumbs(1));
-      times(STREAMS, () => client.request("GET", "web", crumbs(900)));
+      times(streamsOf(meter), () => client.request("GET", "web", crumbs(900)));
     },
   },
   {
@@ -235,9 +243,9 @@ export const CONVERSATIONS: readonly Conversation[] = [
       client.request("GET", "web");
       const [server] = meter.world.upstreams;
       server!.send(h2.settings([[3, 1_024]]));
-      times(STREAMS - 1, () => client.request("GET", "web"));
+      times(streamsOf(meter) - 1, () => client.request("GET", "web"));
       const piece = Buffer.alloc(13_107);
-      for (let id = 1; id < 2 * STREAMS; id += 2) {
+      for (let id = 1; id < 2 * streamsOf(meter); id += 2) {
         server!.send(h2.headers(id, [[":status", "200"]]));
         // No piece more: it would be an error of flow control, and cost the answer.
         times(5, () => server!.send(h2.data(id, piece)));
@@ -245,4 +253,30 @@ export const CONVERSATIONS: readonly Conversation[] = [
       }
     },
   },
+  {
+    name: "HTTP/2: large answers of HTTP/1.1 that are not read",
+    mesh: HTTP1,
+    isFedByUpstream: true,
+    hold(meter) {
+      const client = new Client(meter, [[4, 0]]);
+      times(streamsOf(meter), () => client.request("GET", "web"));
+      const head = "HTTP/1.1 200 OK\r\ncontent-length: 100000000\r\n\r\n";
+      for (const server of meter.world.upstreams) {
+        server.send(head);
+        const piece = Buffer.alloc(H1_NARROW_READ_BYTES);
+        while (!server.isPaused) server.send(piece);
+        meter.look();
+      }
+    },
+  },
+];
+
+/** Anybody can say that it is Pillion: every conversation of HTTP/2 that goes on after the preface, by such a one. */
+export const CONVERSATIONS: readonly Conversation[] = [
+  ...STRANGERS,
+  ...STRANGERS.filter(({ name }) => name.startsWith("HTTP/2: ") && !name.endsWith("silence")).map((one) => ({
+    ...one,
+    name: one.name.replace("HTTP/2", "HTTP/2 as Pillion"),
+    isDeclared: true,
+  })),
 ];

@@ -19,6 +19,7 @@ export interface Reading {
 export class Meter {
   readonly world: World;
   readonly wire: Wire;
+  readonly isDeclared: boolean;
   readonly #base: number;
   #received = 0;
   #held = 0;
@@ -26,7 +27,9 @@ export class Meter {
   #sentBack = 0;
   #sentOn = 0;
 
-  constructor(make: WorldMaker, mesh: string) {
+  /** `isDeclared`: the client says that it is Pillion too. */
+  constructor(make: WorldMaker, mesh: string, isDeclared = false) {
+    this.isDeclared = isDeclared;
     this.world = make(mesh);
     this.#base = heldBy(this.world);
     this.wire = this.world.accept();

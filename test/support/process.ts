@@ -6,7 +6,7 @@
 // Nothing outlives its test: `await using` stops it, and what a crashed test leaves behind ends with this process.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { projectRoot } from "./source.ts";
 
@@ -163,7 +163,21 @@ export async function waitUntil(
 
 /** Resident memory of a process, bytes (proc(5): VmRSS in KiB). */
 export function residentBytes(pid: number): number {
-  const [, kib = "0"] = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
+  return statusBytes(pid, "VmRSS");
+}
+
+/** The most resident memory that a process had since it began, or since `forgetPeak`, bytes. */
+export function peakResidentBytes(pid: number): number {
+  return statusBytes(pid, "VmHWM");
+}
+
+/** Lets the peak begin anew at what is resident now (man 5 proc, clear_refs). */
+export function forgetPeak(pid: number): void {
+  writeFileSync(`/proc/${pid}/clear_refs`, "5");
+}
+
+function statusBytes(pid: number, name: string): number {
+  const [, kib = "0"] = new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
   return Number(kib) * 1024;
 }
 

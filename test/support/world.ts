@@ -6,7 +6,16 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { READ_BUFFER, RECORDS, SCRATCH_HEAD, TEXT_AREA, WHEEL } from "../../assembly/abi/engine-memory.ts";
+import {
+  CONNECTION_BYTES,
+  CONNECTION_READS_NARROW,
+  CONNECTIONS,
+  READ_BUFFER,
+  RECORDS,
+  SCRATCH_HEAD,
+  TEXT_AREA,
+  WHEEL,
+} from "../../assembly/abi/engine-memory.ts";
 import {
   LISTENER_OUTBOUND,
   RECORD_CLOSE,
@@ -17,7 +26,7 @@ import {
   RECORD_SHUTDOWN,
   RECORD_WRITE,
 } from "../../assembly/abi/engine-records.ts";
-import { READ_BUFFER_BYTES } from "../../assembly/abi/limits.ts";
+import { H1_NARROW_READ_BYTES, READ_BUFFER_BYTES } from "../../assembly/abi/limits.ts";
 import { parseMeshFile } from "../../src/config/index.ts";
 import {
   Allocation,
@@ -91,8 +100,10 @@ export class Wire {
   /** Sends bytes to the engine, in reads of at most its buffer, and runs the turn. */
   send(bytes: Uint8Array | string): this {
     const all = typeof bytes === "string" ? Buffer.from(bytes, "latin1") : Buffer.from(bytes);
-    for (let at = 0; at < all.length; at += READ_BUFFER_BYTES) {
-      this.#world.receive(this, all.subarray(at, at + READ_BUFFER_BYTES));
+    for (let at = 0; at < all.length; ) {
+      const part = all.subarray(at, at + this.#world.readBytesOf(this));
+      this.#world.receive(this, part);
+      at += part.length;
     }
     this.#world.turn();
     return this;
@@ -208,6 +219,13 @@ export class World {
   get snapshot(): CompiledSnapshot {
     if (this.#snapshot === undefined) throw new Error("nothing was loaded yet");
     return this.#snapshot;
+  }
+
+  /** What one read of a socket takes at most. */
+  readBytesOf({ handle, slot }: Wire): number {
+    const record = CONNECTIONS + (handle & 0xffff) * CONNECTION_BYTES;
+    const isNarrow = slot !== undefined && this.memory[record + CONNECTION_READS_NARROW] === 1;
+    return isNarrow ? H1_NARROW_READ_BYTES : READ_BUFFER_BYTES;
   }
 
   /** `service/id` of a slot. */

@@ -21,6 +21,8 @@ import {
   becomeTunnelH1,
   closeAfterResponseH1,
   creditH1,
+  earnsWideH1,
+  isNarrowH1,
   isReusableH1,
   keepAliveSecondsH1,
   openH1,
@@ -30,6 +32,7 @@ import {
   startH1,
   stopH1,
   wantsCloseH1,
+  widenH1,
 } from "./lifecycle.ts";
 import { endH1, receiveH1 } from "./receive.ts";
 import { sendDataH1, sendEndH1, sendHeadH1, sendInformationalH1, sendTrailersH1 } from "./send.ts";
@@ -38,7 +41,9 @@ export {
   becomeTunnelH1,
   closeAfterResponseH1,
   creditH1,
+  earnsWideH1,
   endH1,
+  isNarrowH1,
   isReusableH1,
   keepAliveSecondsH1,
   openH1,
@@ -54,4 +59,5 @@ export {
   startH1,
   stopH1,
   wantsCloseH1,
+  widenH1,
 };

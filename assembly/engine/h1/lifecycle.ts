@@ -4,14 +4,16 @@
 // (`isReusableH1`); whoever owns the socket closes it when not. RFC 9112 §9.
 
 import { PROTOCOL_H1, ROLE_UPSTREAM } from "../../abi/engine-codes.ts";
-import { OUTPUT_HIGH_BYTES } from "../../abi/limits.ts";
+import { H1_NARROW_READ_BYTES, OUTPUT_HIGH_BYTES, POOL_PRESSURE_HIGH } from "../../abi/limits.ts";
+import { poolPressure } from "../../core/pool.ts";
 import { inputEnd } from "../http/event.ts";
-import { C_CODEC, C_OUT_BYTES, C_PROTOCOL, C_ROLE } from "../tables/connections.ts";
+import { C_CODEC, C_OUT_BYTES, C_PROTOCOL, C_READS_NARROW, C_ROLE } from "../tables/connections.ts";
 import { requestAbort, requestClose } from "../tables/control.ts";
 import {
   createStream,
   destroyStream,
   hasStreamFlag,
+  S_BODY_BYTES,
   S_CONNECTION,
   S_FLAGS,
   STREAM_RECEIVED_END,
@@ -53,6 +55,7 @@ const STATE_BYTES: u32 = 64;
 export function startH1(connection: u32): void {
   memory.fill(connection + C_CODEC, 0, STATE_BYTES);
   store<u8>(connection, u8(PROTOCOL_H1), C_PROTOCOL);
+  if (load<u8>(connection, C_ROLE) == ROLE_UPSTREAM) store<u8>(connection, 1, C_READS_NARROW);
 }
 
 /** Frees what the codec holds; the stream, if any, was released before. */
@@ -68,7 +71,25 @@ export function openH1(connection: u32): u32 {
   if (!isReusableH1(connection)) return 0;
   const stream = createStream(connection, 0);
   store<u32>(connection, stream, H_STREAM);
+  store<u8>(connection, 1, C_READS_NARROW);
   return stream;
+}
+
+/** Whether an upstream's answer is read in small portions (abi/limits.ts, H1_NARROW_READ_BYTES). */
+export function isNarrowH1(stream: u32): bool {
+  const connection = load<u32>(stream, S_CONNECTION);
+  return load<u8>(connection, C_ROLE) == ROLE_UPSTREAM && load<u8>(connection, C_READS_NARROW) != 0;
+}
+
+/** Whether half of such a portion has been passed on, and there is memory for large ones. */
+export function earnsWideH1(stream: u32): bool {
+  if (!isNarrowH1(stream) || load<u64>(stream, S_BODY_BYTES) < u64(H1_NARROW_READ_BYTES / 2)) return false;
+  return poolPressure() < <u32>POOL_PRESSURE_HIGH;
+}
+
+/** Reads it in large portions from here on. */
+export function widenH1(stream: u32): void {
+  store<u8>(load<u32>(stream, S_CONNECTION), 0, C_READS_NARROW);
 }
 
 /** Gives a stream up. The connection is ready for the next message only if both sides of this one are complete. */

@@ -18,9 +18,11 @@ import {
   H2_FRAME_SIZE_ERROR,
   H2_PROTOCOL_ERROR,
   H2_STREAM_CLOSED,
+  ROLE_DOWNSTREAM,
 } from "../../abi/engine-codes.ts";
 import { H2_SMALL_DATA_OVERHEAD } from "../../abi/limits.ts";
 import { inputEnd, inputPtr, setDataEvent, setInputPtr } from "../http/event.ts";
+import { C_ROLE } from "../tables/connections.ts";
 import {
   findStream,
   S_BODY_BYTES,
@@ -133,8 +135,11 @@ function acceptData(connection: u32, id: u32, length: u32, padding: u32, overhea
   if (length == 0) {
     skip(connection, padding);
     if (!isEnd) {
-      if (spendEmpty(connection, stream)) return EVENT_NONE;
-      return failConnection(connection, H2_ENHANCE_YOUR_CALM, GLITCH_EMPTY_FRAMES);
+      if (spendEmpty(stream)) return EVENT_NONE;
+      // An upstream's other streams are other callers'.
+      return load<u8>(connection, C_ROLE) == ROLE_DOWNSTREAM
+        ? failConnection(connection, H2_ENHANCE_YOUR_CALM, GLITCH_EMPTY_FRAMES)
+        : failStream(connection, stream, H2_ENHANCE_YOUR_CALM, GLITCH_EMPTY_FRAMES);
     }
     setStreamFlag(stream, STREAM_RECEIVED_END);
     setDataEvent(stream, inputPtr, 0, true);

@@ -4,7 +4,7 @@
 // time fills again; those that honest peers use up by working are replenished by that work. A peer that is Pillion too
 // carries the traffic of many callers: each budget of it is sixteen times as wide.
 
-import { GLITCH_RESETS, H2_NO_ERROR, ROLE_DOWNSTREAM } from "../../abi/engine-codes.ts";
+import { GLITCH_RESETS, GLITCH_STREAM_STATE, H2_NO_ERROR, ROLE_DOWNSTREAM } from "../../abi/engine-codes.ts";
 import {
   H2_ACKS_PER_SECOND,
   H2_ACKS_QUEUED_MAX,
@@ -13,6 +13,7 @@ import {
   H2_ERROR_RESETS_PER_SECOND,
   H2_GLITCHES_BURST,
   H2_GLITCHES_PER_SECOND,
+  H2_LATE_HEAD_BYTES,
   H2_REFUSED_STREAMS_MAX,
   H2_RESET_SAMPLE_STREAMS,
   H2_RESETS_BURST,
@@ -23,6 +24,7 @@ import {
   H2_WINDOW_UPDATES_BASE,
   H2_WINDOW_UPDATES_PER_DATA,
   H2_WINDOW_UPDATES_PER_STREAM,
+  HEADS_EARNED_FACTOR,
   HEADS_LIVE_BYTES_MAX,
   OUTPUT_CONTROL_BYTES_MAX,
   OUTPUT_HIGH_BYTES,
@@ -34,10 +36,12 @@ import { C_HEAD_BYTES, C_OUT_BYTES, C_PEER_IS_PILLION, C_ROLE } from "../tables/
 import { goawayH2 } from "./shutdown.ts";
 import {
   H_ACK_BUCKET,
+  H_BLOCKS_RECEIVED,
   H_DATA_SENT,
   H_ERROR_BUCKET,
   H_GLITCH_BUCKET,
   H_LAST_ID,
+  H_LATE_CREDIT,
   H_OPENED,
   H_REFUSED,
   H_RESET_BUCKET,
@@ -129,15 +133,20 @@ export function isFlooded(connection: u32): bool {
 }
 
 /** DATA without data and without END_STREAM (CVE-2019-9518). */
-export function spendEmpty(_connection: u32, stream: u32): bool {
+export function spendEmpty(stream: u32): bool {
   const count = u32(load<u8>(stream, S_EMPTY_FRAMES));
   if (count >= <u32>H2_EMPTY_FRAMES_MAX) return false;
   store<u8>(stream, u8(count + 1), S_EMPTY_FRAMES);
   return true;
 }
 
-/** A DATA frame of fewer than H2_SMALL_DATA_OVERHEAD bytes: charged until the proxy has passed its bytes on. */
+/**
+ * A DATA frame of fewer than H2_SMALL_DATA_OVERHEAD bytes: charged until the proxy has passed its bytes on. Clients
+ * only, for whether an upstream's bytes are passed on is decided by who asked for them, and one client that does not
+ * read must not cost others the connection that they share. Its stream's window bounds what can wait.
+ */
 export function spendSmallData(connection: u32, stream: u32, length: u32): bool {
+  if (load<u8>(connection, C_ROLE) != ROLE_DOWNSTREAM) return true;
   const overhead = <u32>H2_SMALL_DATA_OVERHEAD - length;
   store<u32>(stream, load<u32>(stream, S_OVERHEAD) + overhead, S_OVERHEAD);
   const budget = load<i32>(connection, H_SMALL_BUDGET) - i32(overhead);
@@ -179,7 +188,37 @@ export function spendRefusal(connection: u32): bool {
 
 /** Whether a client keeps so many heads here that there is no room for another (CVE-2026-47774). */
 export function hoardsHeads(connection: u32): bool {
-  return load<u32>(connection, C_HEAD_BYTES) > widened(connection, HEADS_LIVE_BYTES_MAX);
+  const kept = load<u32>(connection, C_HEAD_BYTES);
+  if (kept <= <u32>HEADS_LIVE_BYTES_MAX) return false;
+  const earned = u64(load<u32>(connection, H_BLOCKS_RECEIVED)) * HEADS_EARNED_FACTOR + HEADS_LIVE_BYTES_MAX;
+  return u64(kept) > min<u64>(earned, u64(widened(connection, HEADS_LIVE_BYTES_MAX)));
+}
+
+/** A client sent a request's field block of `length` bytes. */
+export function noteBlock(connection: u32, length: u32): void {
+  addUp(connection, H_BLOCKS_RECEIVED, length);
+}
+
+/** We reset a stream of an upstream: what it has sent meanwhile, its window and a head at most, may still come. */
+export function expectLate(connection: u32, window: i32): void {
+  if (load<u8>(connection, C_ROLE) == ROLE_DOWNSTREAM) return;
+  addUp(connection, H_LATE_CREDIT, u32(max<i32>(window, 0)) + H2_LATE_HEAD_BYTES);
+}
+
+/**
+ * A frame of `length` bytes on a stream that we reset. A client's are anomalies; an upstream's were asked for by a
+ * client that then left, and count only beyond what may have been under way: its other clients pay for neither.
+ */
+export function spendLate(connection: u32, length: u32): bool {
+  if (load<u8>(connection, C_ROLE) != ROLE_DOWNSTREAM) {
+    const credit = load<u32>(connection, H_LATE_CREDIT);
+    const price = max<u32>(length, 1);
+    if (price <= credit) {
+      store<u32>(connection, credit - price, H_LATE_CREDIT);
+      return true;
+    }
+  }
+  return spendGlitch(connection, GLITCH_STREAM_STATE);
 }
 
 /** A stream was accepted. */
@@ -200,6 +239,12 @@ export function countUp(connection: u32, counter: u32): u32 {
   if (count == u32.MAX_VALUE) return count;
   store<u32>(connection + counter, count + 1);
   return count + 1;
+}
+
+/** Adds to a counter that stays at its largest value. */
+function addUp(connection: u32, counter: u32, value: u32): void {
+  const sum = u64(load<u32>(connection + counter)) + u64(value);
+  store<u32>(connection + counter, u32(min<u64>(sum, u64(u32.MAX_VALUE))));
 }
 
 function widened(connection: u32, value: u32): u32 {

@@ -65,7 +65,7 @@ import {
 } from "../tables/streams.ts";
 import { decodedBytes, decodeHead, decodeNothing } from "./fields.ts";
 import { sendReset } from "./frame.ts";
-import { countStream, forgiveRefusal, hoardsHeads, spendGlitch, spendRefusal } from "./guard.ts";
+import { countStream, forgiveRefusal, hoardsHeads, noteBlock, spendLate, spendRefusal } from "./guard.ts";
 import { noteElement } from "./patience.ts";
 import { failConnection, goawayH2, stopConnection } from "./shutdown.ts";
 import {
@@ -211,6 +211,7 @@ function receiveRequest(connection: u32, id: u32, flags: u32, ptr: u32, length: 
   }
   store<u32>(connection, id, H_LAST_ID);
   countStream(connection);
+  noteBlock(connection, length);
   if (hasH2(connection, H2_FINAL_SENT) && id > load<u32>(connection, H_OWN_LAST)) {
     // The client has read, or will read, that this one was not processed (RFC 9113 §6.8).
     return ignoreBlock(connection, ptr, length);
@@ -331,7 +332,7 @@ function receiveLateBlock(connection: u32, id: u32, ptr: u32, length: u32): i32 
   if (event != EVENT_NONE) return event;
   if (kind == CLOSED_BY_PEER) return failUnknown(connection, id, H2_STREAM_CLOSED, GLITCH_STREAM_STATE);
   // Trailers may cross our reset; a budget of them.
-  if (spendGlitch(connection, GLITCH_STREAM_STATE)) return EVENT_NONE;
+  if (spendLate(connection, length)) return EVENT_NONE;
   return failConnection(connection, H2_ENHANCE_YOUR_CALM, GLITCH_STREAM_STATE);
 }
 

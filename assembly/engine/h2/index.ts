@@ -35,7 +35,7 @@ import { checkPatienceH2, patienceH2 } from "./patience.ts";
 import { receiveH2 } from "./receive.ts";
 import { reportedAtH2, sendReportH2, takesReportsH2 } from "./report.ts";
 import { sendDataH2, sendEndH2, sendHeadH2, sendInformationalH2, sendTrailersH2 } from "./send.ts";
-import { endH2, goawayH2, isFinalH2 } from "./shutdown.ts";
+import { endH2, goawayH2, isDeadH2, isFinalH2 } from "./shutdown.ts";
 import { STREAM_WIDE } from "./state.ts";
 import { canOpenH2, hasExtendedConnectH2, maxStreamsH2, openH2, releaseStreamH2, resetH2 } from "./streams.ts";
 import { creditH2, isNarrowH2, sendableH2, widenH2 } from "./window.ts";
@@ -47,6 +47,7 @@ export {
   endH2,
   goawayH2,
   hasExtendedConnectH2,
+  isDeadH2,
   isFinalH2,
   isNarrowH2,
   isOpenH2,

@@ -83,6 +83,11 @@ export function isFinalH2(connection: u32): bool {
   return hasH2(connection, H2_DEAD | H2_FINAL_SENT | H2_GOAWAY_RECEIVED);
 }
 
+/** Whether the peer was cut off: GOAWAY with an error was queued. */
+export function isDeadH2(connection: u32): bool {
+  return hasH2(connection, H2_DEAD);
+}
+
 /** The peer's GOAWAY. */
 export function receiveGoaway(connection: u32, id: u32, ptr: u32, length: u32): i32 {
   if (id != 0) return failConnection(connection, H2_PROTOCOL_ERROR, GLITCH_STREAM_STATE);

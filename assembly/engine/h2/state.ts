@@ -60,6 +60,8 @@ export const H_CLOSED: u32 = C_CODEC + 256; // 16 × u32: id >> 1 << 2 | CLOSED_
 export const CLOSED_COUNT: u32 = 16;
 export const H_ERROR_BUCKET: u32 = C_CODEC + 368; // tokens, time (guard.ts)
 export const H_OPENED: u32 = C_CODEC + 376; // u32 streams that the client opened
+export const H_BLOCKS_RECEIVED: u32 = C_CODEC + 380; // u32 server: bytes of requests' field blocks so far
+export const H_LATE_CREDIT: u32 = C_CODEC + 380; // u32 client: bytes that may still come on streams that we reset
 
 // H_FLAGS
 export const H2_SETTINGS_SEEN: u32 = 1; // the peer's first SETTINGS

@@ -46,7 +46,7 @@ import {
   setStreamFlag,
 } from "../tables/streams.ts";
 import { sendReset } from "./frame.ts";
-import { isFlooded, spendErrorReset, spendGlitch, spendReset, spendVoidFrame } from "./guard.ts";
+import { expectLate, isFlooded, spendErrorReset, spendLate, spendReset, spendVoidFrame } from "./guard.ts";
 import { failConnection } from "./shutdown.ts";
 import {
   CLOSED_BY_PEER,
@@ -105,6 +105,7 @@ export function resetH2(stream: u32, code: u32): void {
   const id = load<u32>(stream, S_ID);
   // Idle streams cannot be reset (RFC 9113 §6.4), closed ones need not.
   if (id == 0 || (flags & ENDED) == ENDED || hasH2(connection, H2_DEAD)) return;
+  if ((flags & STREAM_RECEIVED_END) == 0) expectLate(connection, load<i32>(stream, S_RECEIVE_WINDOW));
   sendReset(connection, id, code);
 }
 
@@ -131,6 +132,7 @@ export function releaseStreamH2(stream: u32): void {
 export function failStream(connection: u32, stream: u32, code: u32, kind: u32): i32 {
   glitch(connection, kind);
   setStreamFlag(stream, STREAM_RESET);
+  expectLate(connection, load<i32>(stream, S_RECEIVE_WINDOW));
   sendReset(connection, load<u32>(stream, S_ID), code);
   if (!spendErrorReset(connection)) return failConnection(connection, H2_ENHANCE_YOUR_CALM, GLITCH_RESETS);
   if (isFlooded(connection)) return failConnection(connection, H2_ENHANCE_YOUR_CALM, GLITCH_OUTPUT);
@@ -185,7 +187,7 @@ export function receiveOnClosed(connection: u32, id: u32, length: u32): i32 {
   const kind = closedKind(connection, id);
   if (kind == CLOSED_SILENTLY) {
     // What crosses our reset is honest, and large frames pay with their bytes: small ones have a budget.
-    if (length >= <u32>H2_SMALL_DATA_OVERHEAD || spendGlitch(connection, GLITCH_STREAM_STATE)) return EVENT_NONE;
+    if (length >= <u32>H2_SMALL_DATA_OVERHEAD || spendLate(connection, length)) return EVENT_NONE;
     return failConnection(connection, H2_ENHANCE_YOUR_CALM, GLITCH_STREAM_STATE);
   }
   if (kind == CLOSED_ENDED) return failConnection(connection, H2_STREAM_CLOSED, GLITCH_STREAM_STATE);

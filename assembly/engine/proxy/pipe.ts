@@ -7,13 +7,15 @@
 // request's pipe may keep what it has sent, up to the policy's bodyLimit, for a retry on another instance.
 //
 // Back-pressure: an HTTP/2 source gets credit only for bytes that left for the sink, so at most its window waits here.
-// An HTTP/1.1 source is paused while more than H1_WAITING_BYTES_MAX wait.
+// An HTTP/1.1 source is paused while more than H1_WAITING_BYTES_MAX wait, or anything of an answer whose client has not
+// yet shown that it reads.
 //
 // A stream that found no room is put into its connection's blocked list; flushBlocked serves that list in turn.
 
 import { PROTOCOL_H1 } from "../../abi/engine-codes.ts";
-import { H1_WAITING_BYTES_MAX, H2_WIDE_STREAMS_MAX, PEER_BUDGET_FACTOR, REPLAY_SHARE } from "../../abi/limits.ts";
+import { H1_WAITING_BYTES_MAX, H2_PEER_WIDE_STREAMS_MAX, H2_WIDE_STREAMS_MAX, REPLAY_SHARE } from "../../abi/limits.ts";
 import { poolBytes, release } from "../../core/pool.ts";
+import { earnsWideH1, isNarrowH1, widenH1 } from "../h1/index.ts";
 import { isNarrowH2, STREAM_WIDE, widenH2 } from "../h2/index.ts";
 import { persistHead, releaseHead } from "../http/head.ts";
 import { C_PEER_IS_PILLION, C_PROTOCOL, C_PROXY, C_WIDE_STREAMS } from "../tables/connections.ts";
@@ -325,37 +327,43 @@ function advance(pipe: u32, length: u32): void {
   if (next == 0) store<u32>(pipe, 0, P_TAIL);
 }
 
-/** `bytes` went from `source` to `sink`: credit for them, and the large window for an upstream whose client reads. */
+/** `bytes` went from `source` to `sink`: credit for them, and large portions of an upstream whose client reads. */
 function passOn(source: u32, sink: u32, bytes: u32): void {
   credit(source, bytes);
-  if (!isH2(source) || !isNarrowH2(source)) return;
+  const isFramed = isH2(source);
+  if (isFramed ? !isNarrowH2(source) : !earnsWideH1(source)) return;
   const client = load<u32>(sink, S_CONNECTION);
   const streams = load<u16>(client, C_WIDE_STREAMS);
   if (u32(streams) >= wideStreamsMax(client)) return;
   store<u16>(client, streams + 1, C_WIDE_STREAMS);
-  widenH2(source);
+  if (isFramed) widenH2(source);
+  else widenH1(source);
 }
 
-/** An upstream's stream is about to be let go of: another one of its client may have the large window. */
+/** An upstream's stream is about to be let go of: another one of its client may have large portions. */
 export function forgetWide(source: u32, sink: u32): void {
-  if (sink == 0 || !isH2(source) || !hasStreamFlag(source, STREAM_WIDE)) return;
+  if (sink == 0 || (isH2(source) ? !hasStreamFlag(source, STREAM_WIDE) : isNarrowH1(source))) return;
   const client = load<u32>(sink, S_CONNECTION);
   store<u16>(client, load<u16>(client, C_WIDE_STREAMS) - 1, C_WIDE_STREAMS);
 }
 
 function wideStreamsMax(client: u32): u32 {
   const isPeer = load<u8>(client, C_PEER_IS_PILLION) != 0;
-  return isPeer ? H2_WIDE_STREAMS_MAX * PEER_BUDGET_FACTOR : H2_WIDE_STREAMS_MAX;
+  return isPeer ? H2_PEER_WIDE_STREAMS_MAX : H2_WIDE_STREAMS_MAX;
 }
 
 function pauseIfFull(pipe: u32, source: u32): void {
   const connection = load<u32>(source, S_CONNECTION);
   if (load<u8>(connection, C_PROTOCOL) != PROTOCOL_H1) return;
-  if (load<u32>(pipe, P_WAITING) > <u32>H1_WAITING_BYTES_MAX) pauseReading(connection);
+  if (load<u32>(pipe, P_WAITING) > waitingMax(source)) pauseReading(connection);
 }
 
 function resumeIfLow(pipe: u32, source: u32): void {
   const connection = load<u32>(source, S_CONNECTION);
   if (load<u8>(connection, C_PROTOCOL) != PROTOCOL_H1) return;
-  if (load<u32>(pipe, P_WAITING) <= <u32>H1_WAITING_BYTES_MAX / 2) resumeReading(connection);
+  if (load<u32>(pipe, P_WAITING) <= waitingMax(source) / 2) resumeReading(connection);
+}
+
+function waitingMax(source: u32): u32 {
+  return isNarrowH1(source) ? 0 : H1_WAITING_BYTES_MAX;
 }

@@ -16,7 +16,7 @@ import {
 import { ANSWER_HEAD } from "../../abi/engine-memory.ts";
 import { LISTENER_INBOUND } from "../../abi/engine-records.ts";
 import { NAME_IDEMPOTENCY_KEY } from "../../abi/field-names.ts";
-import { POOL_PRESSURE_FULL } from "../../abi/limits.ts";
+import { HALF_CLOSE_MS, POOL_PRESSURE_FULL } from "../../abi/limits.ts";
 import { UNROUTED_INBOUND_METRICS, UNROUTED_OUTBOUND_METRICS } from "../../abi/metrics.ts";
 import {
   HASH_NONE,
@@ -132,9 +132,6 @@ import { drawMirror, mirrorWhole } from "./mirror.ts";
 import { keepPipe, markPipeClosed, pipeData, pipeEnd } from "./pipe.ts";
 import { takeRateToken } from "./rate-limit.ts";
 import { armExchange } from "./timeouts.ts";
-
-/** A FIN this soon after the request came with it, though a busy loop may read it a few turns later. */
-const HALF_CLOSE_US: u64 = 100000;
 
 /** A request head: `head` is the scratch head, `end` says that no body follows. */
 export function receiveRequest(stream: u32, head: u32, end: bool): void {
@@ -252,11 +249,25 @@ export function receiveDownstreamReset(stream: u32): void {
  */
 export function receiveDownstreamEnd(stream: u32): bool {
   const exchange = load<u32>(stream, S_EXCHANGE);
-  const isHalfClose =
-    hasX(exchange, EXCHANGE_REQUEST_ENDED) && now - load<u64>(exchange, X_REQUEST_ENDED) <= HALF_CLOSE_US;
+  const isHalfClose = hasX(exchange, EXCHANGE_REQUEST_ENDED) && isRecent(load<u64>(exchange, X_REQUEST_ENDED));
   if (isHalfClose) closeAfterResponseH1(load<u32>(stream, S_CONNECTION));
   else receiveDownstreamReset(stream);
   return !isHalfClose;
+}
+
+/**
+ * The same behind further requests that wait for their turn, of which the last byte that was read came at `heard`:
+ * scripts send them all and half-close. True when the client gave up.
+ */
+export function receivePipelineEnd(stream: u32, heard: u64): bool {
+  const exchange = load<u32>(stream, S_EXCHANGE);
+  if (exchange == 0 || !hasX(exchange, EXCHANGE_REQUEST_ENDED) || isRecent(heard)) return false;
+  receiveDownstreamReset(stream);
+  return true;
+}
+
+function isRecent(time: u64): bool {
+  return now - time <= u64(HALF_CLOSE_MS) * 1000;
 }
 
 /** Where the request's body may go now: nowhere before a tunnel is agreed (RFC 9110 §7.8). */

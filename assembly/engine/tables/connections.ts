@@ -7,7 +7,7 @@
 // handle of a connection that is gone must find nothing. Inside the engine plain indices are used, as addresses:
 // `connection` is always the address of a record.
 
-import { CONNECTION_BYTES, CONNECTIONS } from "../../abi/engine-memory.ts";
+import { CONNECTION_BYTES, CONNECTION_READS_NARROW, CONNECTIONS } from "../../abi/engine-memory.ts";
 import { CONNECTIONS_MAX } from "../../abi/limits.ts";
 
 // ── Common fields ────────────────────────────────────────────────────────────────────────────────
@@ -41,6 +41,8 @@ export const C_PROXY: u32 = 64;
 export const C_HEAD_BYTES: u32 = C_PROXY + 12;
 /** Downstream: u16 upstream streams whose window was widened for this client (upstream has its kind there). */
 export const C_WIDE_STREAMS: u32 = C_PROXY + 28;
+/** Upstream: u8, the answer under way is read in small portions (downstream has a number there). */
+export const C_READS_NARROW: u32 = CONNECTION_READS_NARROW;
 
 // ── The codec's fields: offsets 128 to 447 ───────────────────────────────────────────────────────
 export const C_CODEC: u32 = 128;

@@ -18,7 +18,7 @@ import { behind, breakLeg, Leg } from "./leg.ts";
 import { ENDING, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EVERYTHING, Poller, READABLE } from "./poller.ts";
 import { giveDescriptor, pendingFailure, resetOnClose, startConnecting, takeDescriptor } from "./socket.ts";
 import { EAGAIN, type Kernel, SHUT_WR } from "./system-calls.ts";
-import { READ_BYTES, Transfer, VECTORS_MAX } from "./transfer.ts";
+import { NARROW_BYTES, READ_BYTES, Transfer, VECTORS_MAX } from "./transfer.ts";
 import { Visits } from "./visits.ts";
 
 /** Kinds of events. */
@@ -42,7 +42,6 @@ export class EpollDriver implements SocketDriver {
   readonly #touched: Leg[] = [];
   /** Legs with more to read than one turn takes, and resumed ones. */
   #inLine: Leg[] = [];
-  #unflushed = 0;
   #isScheduled = true;
   #deadlineUs = 0;
   /** When the turn under way began. */
@@ -65,10 +64,6 @@ export class EpollDriver implements SocketDriver {
 
   get count(): number {
     return this.#legs.count;
-  }
-
-  get isFlushed(): boolean {
-    return this.#unflushed === 0;
   }
 
   async listen(offer: ListenerOffer, failed: (failure: AcceptFailure) => void, divert?: Divert): Promise<Listener> {
@@ -248,15 +243,14 @@ export class EpollDriver implements SocketDriver {
 
   #line(leg: Leg, events: number): void {
     leg.pending |= events;
-    if (leg.isInLine) return;
+    if (!leg.isInLine) this.#inLine.push(leg);
     leg.isInLine = true;
-    this.#inLine.push(leg);
   }
 
   /** Reads until a short read; behind it only where events say that there is an end, which then comes at once. */
   #read(leg: Leg, events: number): void {
     if (leg.isPaused) {
-      leg.pending |= events;
+      this.#noteEnd(leg, events);
       return;
     }
     if (leg.isEnded) {
@@ -264,15 +258,16 @@ export class EpollDriver implements SocketDriver {
       if ((events & EPOLLERR) !== 0) this.#end(leg, pendingFailure(this.#kernel, this.#address, leg.descriptor));
       return;
     }
-    let bytes = this.#transfer.read(leg.descriptor);
+    const isNarrow = leg.isUpstream && this.#engine.readsNarrow(leg.index);
+    let bytes = this.#transfer.read(leg.descriptor, isNarrow);
     while (bytes > 0) {
       this.#engine.receive(leg.handle, bytes, this.#nowUs);
-      if (bytes === READ_BYTES) {
+      if (bytes === (isNarrow ? NARROW_BYTES : READ_BYTES)) {
         this.#line(leg, events);
         return;
       }
       if ((events & ENDING) === 0) return;
-      bytes = this.#transfer.read(leg.descriptor);
+      bytes = this.#transfer.read(leg.descriptor, isNarrow);
     }
     if (bytes === 0) {
       leg.isEnded = true;
@@ -281,6 +276,14 @@ export class EpollDriver implements SocketDriver {
       return;
     }
     if (this.#transfer.errno !== EAGAIN) this.#end(leg, failureOfErrno(this.#transfer.errno));
+  }
+
+  /** What a client says by its end ends its work though reading is paused; a server's last bytes may be its answer. */
+  #noteEnd(leg: Leg, events: number): void {
+    leg.pending |= events;
+    if (leg.isUpstream) return;
+    if ((events & EPOLLERR) !== 0) this.#end(leg, pendingFailure(this.#kernel, this.#address, leg.descriptor));
+    else if ((events & ENDING) !== 0) this.#engine.left(leg.handle, this.#nowUs);
   }
 
   #finishConnect(leg: Leg, events: number): boolean {
@@ -315,10 +318,7 @@ export class EpollDriver implements SocketDriver {
       written += taken;
       leg.rest = behind(rest, taken);
     }
-    if (leg.rest.length === 0) {
-      this.#unflushed -= 1;
-      if (leg.isShutDown) this.#kernel.calls.shutdown(leg.descriptor, SHUT_WR);
-    }
+    if (leg.rest.length === 0 && leg.isShutDown) this.#kernel.calls.shutdown(leg.descriptor, SHUT_WR);
     if (written > 0) this.#engine.written(leg.handle, written, this.#nowUs);
     if (leg.isBroken) this.#giveUp(leg);
     else this.#closeIfBothEnded(leg);
@@ -348,9 +348,8 @@ export class EpollDriver implements SocketDriver {
   }
 
   #touch(leg: Leg): void {
-    if (leg.isTouched) return;
+    if (!leg.isTouched) this.#touched.push(leg);
     leg.isTouched = true;
-    this.#touched.push(leg);
   }
 
   /** Keeps what the kernel did not take of the records from `first` to `last`; EPOLLOUT will tell when it has room. */
@@ -359,7 +358,6 @@ export class EpollDriver implements SocketDriver {
     leg.rest = [];
     for (let at = first; at <= last; at += RECORD_WORDS) leg.rest.push(records[at + 2]!, records[at + 3]!);
     leg.rest = behind(leg.rest, taken);
-    this.#unflushed += 1;
   }
 
   /** The peer takes nothing more; what it sent before that may be the answer, so it is read first. */
@@ -373,8 +371,7 @@ export class EpollDriver implements SocketDriver {
   }
 
   #closeIfBothEnded(leg: Leg): void {
-    if (!leg.isEnded || !leg.isShutDown || leg.rest.length > 0 || leg.isOver) return;
-    this.#end(leg, leg.failure);
+    if (leg.isEnded && leg.isShutDown && leg.rest.length === 0 && !leg.isOver) this.#end(leg, leg.failure);
   }
 
   /** The socket is gone. */
@@ -384,10 +381,7 @@ export class EpollDriver implements SocketDriver {
   }
 
   #release(leg: Leg): void {
-    if (leg.rest.length > 0) {
-      leg.rest = [];
-      this.#unflushed -= 1;
-    }
+    leg.rest = [];
     this.#legs.forget(leg);
     this.#descriptors.forgetConnection(leg.index);
     this.#kernel.calls.close(leg.descriptor);

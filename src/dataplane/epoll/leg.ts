@@ -8,6 +8,8 @@ import { HANDLE_INDEX_MASK } from "../sockets.ts";
 export class Leg implements AnyLeg {
   readonly handle: number;
   readonly descriptor: number;
+  /** We connected it. */
+  readonly isUpstream: boolean;
   isConnecting: boolean;
   isPaused = false;
   /** The peer's FIN was read. */
@@ -31,6 +33,7 @@ export class Leg implements AnyLeg {
   constructor(handle: number, descriptor: number, isConnecting: boolean) {
     this.handle = handle;
     this.descriptor = descriptor;
+    this.isUpstream = isConnecting;
     this.isConnecting = isConnecting;
   }
 

@@ -4,7 +4,7 @@
 // bits (user space has 47), because BigInts would be allocated.
 
 import { READ_BUFFER } from "../../../assembly/abi/engine-memory.ts";
-import { READ_BUFFER_BYTES } from "../../../assembly/abi/limits.ts";
+import { H1_NARROW_READ_BYTES, READ_BUFFER_BYTES } from "../../../assembly/abi/limits.ts";
 import type { Engine } from "../../wasm/index.ts";
 import { EAGAIN, EINTR, type Kernel, type SystemCalls } from "./system-calls.ts";
 
@@ -12,6 +12,8 @@ import { EAGAIN, EINTR, type Kernel, type SystemCalls } from "./system-calls.ts"
 export const VECTORS_MAX = 64;
 /** What one read asks for: as much as fits, and then the socket is the next one's turn. */
 export const READ_BYTES = READ_BUFFER_BYTES;
+/** The same where the engine has no use for as much. */
+export const NARROW_BYTES = H1_NARROW_READ_BYTES;
 
 /** struct iovec: an address and a length of 64 bits each, as pairs of words. */
 const VECTOR_WORDS = 4;
@@ -22,6 +24,7 @@ export class Transfer {
   readonly #calls: SystemCalls;
   readonly #readAddress: bigint;
   readonly #readBytes = BigInt(READ_BYTES);
+  readonly #narrowBytes = BigInt(NARROW_BYTES);
   readonly #vectors = new Uint32Array(VECTOR_WORDS * VECTORS_MAX);
   readonly #vectorsAddress: bigint;
   /** Where the engine's memory lies. */
@@ -46,9 +49,10 @@ export class Transfer {
   }
 
   /** Bytes read into the engine's read buffer; 0: FIN; -1: see `errno`, EAGAIN when there is nothing. */
-  read(descriptor: number): number {
+  read(descriptor: number, isNarrow = false): number {
+    const wanted = isNarrow ? this.#narrowBytes : this.#readBytes;
     for (;;) {
-      const bytes = this.#calls.read(descriptor, this.#readAddress, this.#readBytes);
+      const bytes = this.#calls.read(descriptor, this.#readAddress, wanted);
       if (bytes >= 0) return bytes;
       this.#errno = this.#kernel.errno();
       if (this.#errno !== EINTR) return -1;

@@ -4,6 +4,7 @@
 
 import { connect, type OnReadOpts, Socket } from "node:net";
 import { RECORD_WRITE } from "../../../assembly/abi/engine-records.ts";
+import { H1_NARROW_READ_BYTES } from "../../../assembly/abi/limits.ts";
 import { monotonicUs } from "../../base/index.ts";
 import { type Engine, RECORD_WORDS } from "../../wasm/index.ts";
 import { failureOf } from "../failure.ts";
@@ -25,8 +26,6 @@ export class LibuvDriver implements SocketDriver {
   /** Legs written to in the walk under way. */
   readonly #touched: Leg[] = [];
   #isScheduled = false;
-  /** Writes that the kernel has not taken yet. */
-  #unflushed = 0;
   #timer: NodeJS.Timeout | undefined;
   /** When #timer fires; infinite without one. */
   #timerUs = Number.POSITIVE_INFINITY;
@@ -38,10 +37,6 @@ export class LibuvDriver implements SocketDriver {
 
   get count(): number {
     return this.#legs.count;
-  }
-
-  get isFlushed(): boolean {
-    return this.#unflushed === 0;
   }
 
   listen(offer: ListenerOffer, failed: (failure: AcceptFailure) => void, divert?: Divert): Promise<Listener> {
@@ -56,15 +51,17 @@ export class LibuvDriver implements SocketDriver {
       accepted.destroy();
       return handle;
     }
+    const { readBuffer } = this.#engine;
     // Node wraps a handle that it is given; its types know descriptors only (DESIGN §8, "reading into Wasm memory").
-    const options = { handle: takeHandle(accepted), onread: this.#onread(handle), allowHalfOpen: true };
+    const options = { handle: takeHandle(accepted), onread: this.#onread(handle, readBuffer), allowHalfOpen: true };
     this.#attach(handle, new Socket(options as object));
     this.schedule();
     return handle;
   }
 
   connect(handle: number, address: string, port: number): undefined {
-    const onread = this.#onread(handle);
+    // All answers are read in small portions here: what the engine would allow for the next read is not asked.
+    const onread = this.#onread(handle, this.#engine.readBuffer.subarray(0, H1_NARROW_READ_BYTES));
     const options = { host: address, port, noDelay: true, allowHalfOpen: true, onread };
     const socket = connect({ ...options, autoSelectFamily: false });
     const leg = this.#attach(handle, socket);
@@ -180,10 +177,8 @@ export class LibuvDriver implements SocketDriver {
    * one to every write would cost a tick for each, and only slow readers need it.
    */
   #await(leg: Leg, bytes: number): void {
-    this.#unflushed += 1;
     leg.unflushed += 1;
     leg.socket.write(NOTHING, (error) => {
-      this.#unflushed -= 1;
       leg.unflushed -= 1;
       if (leg.isOver || (error !== null && error !== undefined)) return;
       this.#engine.written(leg.handle, bytes, monotonicUs());
@@ -196,14 +191,14 @@ export class LibuvDriver implements SocketDriver {
     if (leg.isEnding && leg.unflushed === 0) leg.socket.end();
   }
 
-  #onread(handle: number): OnReadOpts {
+  #onread(handle: number, buffer: Uint8Array): OnReadOpts {
     const callback = (length: number): boolean => {
       if (this.#legs.find(handle) === undefined) return true;
       this.#engine.receive(handle, length, monotonicUs());
       this.schedule();
       return true;
     };
-    return { buffer: this.#engine.readBuffer, callback };
+    return { buffer, callback };
   }
 
   #attach(handle: number, socket: Socket): Leg {

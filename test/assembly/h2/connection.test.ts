@@ -59,7 +59,7 @@ describe("opening", () => {
     connections.push(connection);
     expect(exports.maxStreamsH2(connection.address)).toBe(100);
     connection.receive(settings());
-    expect(exports.maxStreamsH2(connection.address)).toBe(1024);
+    expect(exports.maxStreamsH2(connection.address)).toBe(512);
   });
 
   test("a limit of nothing, and news of a higher one", () => {

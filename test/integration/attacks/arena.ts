@@ -5,23 +5,42 @@
 //   aside  HTTP/1.1, of those attackers who want an answer: web2 may itself end connections full of resets
 
 import { expect } from "vitest";
+import { PEER_BUDGET_FACTOR } from "../../../assembly/abi/limits.ts";
 import { startServer, startTcpServer } from "../../support/foreign-servers.ts";
-import { waitUntil } from "../../support/process.ts";
+import { forgetPeak, peakResidentBytes, waitUntil } from "../../support/process.ts";
 import { createMesh, type Sidecar, startSidecar } from "../../support/sidecar.ts";
 import type { Attack } from "./attack.ts";
 import { type Bystander, type Lap, startBystander } from "./bystander.ts";
-import { Peer, type PeerOptions } from "./peer.ts";
+import { Peer, type PeerOptions, PILLION } from "./peer.ts";
 
-const IS_FULL = process.env.PILLION_FULL === "1";
 /** For one attack; for all that run at once, twice as much. */
-const GROWTH_BYTES_MAX = (IS_FULL ? 64 : 128) * 2 ** 20;
+const GROWTH_BYTES_MAX = 64 * 2 ** 20;
 /** Answers of the bystander before any attack: one second of them. */
 const QUIET_COUNT = 200;
+const DECLARATION = [[PILLION, 1]] as const;
+
+export interface ArenaOptions {
+  /** Attacks run one after another, each to its full length, and each may take its bound of memory. */
+  readonly isAlone: boolean;
+  /** Every HTTP/2 attacker says that it is Pillion, which gives it budgets sixteen times as wide. */
+  readonly isDeclared?: boolean;
+}
+
+/** What an attack cost. */
+export interface Cost {
+  /** Resident memory at its worst moment, above what it was before, bytes. */
+  readonly growth: number;
+  readonly seconds: number;
+  /** Of the glitches that its entry names. */
+  readonly glitches: number;
+}
 
 export interface Arena extends AsyncDisposable {
   readonly sidecar: Sidecar;
   /** How much longer attacks are that could be shorter. */
   readonly volume: number;
+  /** How much wider budgets are than those of a stranger, and with them what has to be done to use them up. */
+  readonly width: number;
   /** The bystander before any attack. */
   readonly quiet: Lap;
   open(options?: PeerOptions): Promise<Peer>;
@@ -32,10 +51,12 @@ export interface Arena extends AsyncDisposable {
   /** Since then memory has grown by no more than one attack may take. */
   checkMemory(residentBefore: number): void;
   /** Carries one attack out and judges what every attack is judged by. */
-  face(attack: Attack): Promise<void>;
+  face(attack: Attack): Promise<Cost>;
 }
 
-export async function createArena(attacks: readonly Attack[]): Promise<Arena> {
+export async function createArena(attacks: readonly Attack[], options: ArenaOptions): Promise<Arena> {
+  const { isAlone, isDeclared = false } = options;
+  const declared = isDeclared ? DECLARATION : [];
   const stack = new AsyncDisposableStack();
   const [web, web2] = [stack.use(await startServer("http1")), stack.use(await startServer("http2"))];
   const instances = (address: string) => [{ id: "a", address }];
@@ -48,7 +69,7 @@ export async function createArena(attacks: readonly Attack[]): Promise<Arena> {
   const hosts = new Map<Attack, string>();
   for (const attack of attacks.filter(({ app }) => app !== undefined)) {
     const { protocol, serve } = attack.app!;
-    const server = stack.use(await startTcpServer(serve));
+    const server = stack.use(await startTcpServer((socket) => serve(socket, declared)));
     const host = `hostile-${hosts.size}`;
     hosts.set(attack, host);
     const isH2 = protocol === "http2" ? { protocol } : {};
@@ -59,32 +80,43 @@ export async function createArena(attacks: readonly Attack[]): Promise<Arena> {
   const bystander = stack.use(startBystander(sidecar.outbound, "web"));
   await waitUntil("the bystander is served", () => bystander.mark >= QUIET_COUNT);
   const { mark } = bystander;
+  const growthMax = GROWTH_BYTES_MAX * (isAlone ? 1 : 2);
   const inFlight = async (service: string) => (await sidecar.metric("pillion_inflight", { service })) ?? 0;
   const arena: Arena = {
     sidecar,
-    volume: IS_FULL ? 10 : 1,
+    volume: isAlone ? 10 : 1,
+    width: isDeclared ? PEER_BUDGET_FACTOR : 1,
     quiet: bystander.since(0),
-    open: (options) => Peer.open(sidecar.outbound, options),
+    open: (how = {}) => Peer.open(sidecar.outbound, { ...how, settings: [...declared, ...(how.settings ?? [])] }),
     inFlight,
     lap: () => bystander.since(mark),
-    checkMemory: (residentBefore) => expect(sidecar.residentBytes() - residentBefore).toBeLessThan(GROWTH_BYTES_MAX),
+    checkMemory: (residentBefore) =>
+      expect(peakResidentBytes(sidecar.program.pid) - residentBefore).toBeLessThan(growthMax),
     face: (attack) => face(arena, bystander, attack, hosts.get(attack) ?? ""),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
   return arena;
 }
 
-async function face(arena: Arena, bystander: Bystander, attack: Attack, host: string): Promise<void> {
+async function face(arena: Arena, bystander: Bystander, attack: Attack, host: string): Promise<Cost> {
   const { glitch, ends } = attack;
+  const { sidecar } = arena;
   const kind = glitch ?? "";
-  const count = async () => (await arena.sidecar.metric("pillion_glitches_total", { kind })) ?? 0;
+  const count = async () => (await sidecar.metric("pillion_glitches_total", { kind })) ?? 0;
   const before = await count();
-  const residentBefore = arena.sidecar.residentBytes();
-  using peer = await arena.open(attack.peer);
-  await attack.run(peer, arena, host);
-  if (ends === "bounded") await peer.beServed("aside");
-  else await peer.beCutOff(ends);
+  const residentBefore = sidecar.residentBytes();
+  forgetPeak(sidecar.program.pid);
+  const start = performance.now();
+  {
+    using peer = await arena.open(attack.peer);
+    await attack.run(peer, arena, host);
+    if (ends === "bounded") await peer.beServed("aside");
+    else await peer.beCutOff(ends);
+  }
+  const seconds = (performance.now() - start) / 1_000;
   expect(bystander.failures).toEqual([]);
+  const growth = peakResidentBytes(sidecar.program.pid) - residentBefore;
   arena.checkMemory(residentBefore);
   if (glitch !== undefined) await waitUntil(`${kind} is counted`, async () => (await count()) > before);
+  return { growth, seconds, glitches: glitch === undefined ? 0 : (await count()) - before };
 }

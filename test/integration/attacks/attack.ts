@@ -9,6 +9,9 @@ import type { Peer, PeerOptions } from "./peer.ts";
 /** Bounded: what it may hold has an end, and its connection is answered afterwards. */
 export type Outcome = (typeof ERROR_CODES)[number] | "bounded" | "closed";
 
+/** Serves one connection; an HTTP/2 app says these settings besides its own. */
+export type Serve = (socket: Socket, settings: NonNullable<PeerOptions["settings"]>) => void;
+
 export interface Attack {
   /** A1 to A35, or H1 for what only HTTP/1.1 knows. */
   readonly id: string;
@@ -16,7 +19,7 @@ export interface Attack {
   /** How the connection behaves from its start. */
   readonly peer?: PeerOptions;
   /** An app that attacks: what it does with each connection that the sidecar opens to it. */
-  readonly app?: { readonly protocol: "http1" | "http2"; readonly serve: (socket: Socket) => void };
+  readonly app?: { readonly protocol: "http1" | "http2"; readonly serve: Serve };
   /** It ends by one of the engine's timeouts, so it runs beside the others. */
   readonly isPatient?: boolean;
   /** `host` is the service that `app` is. */

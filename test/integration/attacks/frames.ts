@@ -12,9 +12,9 @@ const LARGEST = 0x7fffffff;
 
 /** A flood of one frame, behind a request. */
 function flood(frame: Buffer, flags: number, count = 20_000): Attack["run"] {
-  return async (peer, { volume }) => {
+  return async (peer, { volume, width }) => {
     peer.say(h2.headers(1, HANG, flags));
-    await peer.flood(count * volume, () => frame);
+    await peer.flood(count * volume * width, () => frame);
   };
 }
 
@@ -35,9 +35,9 @@ export const FRAME_ATTACKS: readonly Attack[] = [
   {
     id: "A14",
     title: "dependencies re-shuffled",
-    run: async (peer) => {
+    run: async (peer, { width }) => {
       peer.say(h2.headers(1, HANG, WHOLE));
-      await peer.flood(20_000, (index) =>
+      await peer.flood(20_000 * width, (index) =>
         h2.frame(h2.PRIORITY, 0, 1, Buffer.concat([h2.u32(idOf((index % 50) + 1)), Buffer.of(1)])),
       );
     },
@@ -47,9 +47,9 @@ export const FRAME_ATTACKS: readonly Attack[] = [
   {
     id: "A14",
     title: "PRIORITY behind ids that were stepped over",
-    run: async (peer) => {
+    run: async (peer, { width }) => {
       peer.say(h2.headers(idOf(100_000_000), HANG, WHOLE));
-      await peer.flood(20_000, () => h2.frame(h2.PRIORITY, 0, 1, Buffer.of(0, 0, 0, 0, 3)));
+      await peer.flood(20_000 * width, () => h2.frame(h2.PRIORITY, 0, 1, Buffer.of(0, 0, 0, 0, 3)));
     },
     ends: CALM,
     glitch: "priority",
@@ -58,7 +58,8 @@ export const FRAME_ATTACKS: readonly Attack[] = [
   {
     id: "A16",
     title: "empty HEADERS",
-    run: (peer) => peer.flood(3_000, (index) => h2.frame(h2.HEADERS, WHOLE, idOf(index), Buffer.alloc(0))),
+    run: (peer, { width }) =>
+      peer.flood(3_000 * width, (index) => h2.frame(h2.HEADERS, WHOLE, idOf(index), Buffer.alloc(0))),
     ends: CALM,
     glitch: "bad-message",
   },
@@ -66,10 +67,10 @@ export const FRAME_ATTACKS: readonly Attack[] = [
     id: "A17",
     title: "DATA of one byte that nobody takes",
     app: { protocol: "http2", serve: Peer.serve(() => {}, [[4, 0]]) },
-    run: async (peer, _, host) => {
+    run: async (peer, { width }, host) => {
       peer.say(h2.headers(1, fields(host, "/", "POST")));
       // The app's word about its window may come behind 64 KiB.
-      await peer.flood(80_000, () => h2.data(1, "x"));
+      await peer.flood(80_000 * width, () => h2.data(1, "x"));
     },
     ends: CALM,
     glitch: "small-data",

@@ -63,13 +63,13 @@ export const HEAD_ATTACKS: readonly Attack[] = [
     title: "HTTP/2 bomb: heads of references, a window of 0, credit by drops",
     peer: { settings: [[4, 0]] },
     app: { protocol: "http2", serve: Peer.serve(() => {}) },
-    async run(peer, _, host) {
+    async run(peer, { width }, host) {
       const bomb = Buffer.concat([h2.encodeFields(fields(host, "/")), Buffer.alloc(18, REFERENCE)]);
       const open = (index: number) => h2.frame(h2.HEADERS, WHOLE, idOf(index), bomb);
       peer.say(h2.frame(h2.HEADERS, WHOLE, 1, block(LARGE)));
       await peer.flood(90, (index) => open(index + 1));
       await peer.flood(100, (index) => h2.windowUpdate(idOf(index % 8), 1));
-      await peer.flood(160, (index) => open(index + 91));
+      await peer.flood(160 * width, (index) => open(index + 91));
     },
     ends: CALM,
     glitch: "refused-streams",
@@ -118,13 +118,13 @@ export const HEAD_ATTACKS: readonly Attack[] = [
   {
     id: "A12",
     title: "empty names",
-    async run(peer) {
+    async run(peer, { width }) {
       const huffman = Buffer.of(0x00, 0x80, 0x80);
       for (const [index, empty] of [h2.encodeFields([["", ""]]), huffman, h2.encodeFields([["", "x"]])].entries()) {
         peer.say(h2.frame(h2.HEADERS, WHOLE, idOf(index), block(empty)));
         await peer.hear(new RegExp(`^RST_STREAM ${idOf(index)} PROTOCOL_ERROR`));
       }
-      await peer.flood(3_000, (index) => h2.frame(h2.HEADERS, WHOLE, idOf(index + 3), block(huffman)));
+      await peer.flood(3_000 * width, (index) => h2.frame(h2.HEADERS, WHOLE, idOf(index + 3), block(huffman)));
     },
     ends: CALM,
     glitch: "bad-message",

@@ -96,7 +96,7 @@ export const HOSTILE_ATTACKS: readonly Attack[] = [
   {
     id: "A22",
     title: "an app's ORIGIN without end",
-    app: answering((server) => server.flood(40_000, () => h2.frame(12, 0, 0, Buffer.alloc(20)))),
+    app: answering((server) => server.flood(400_000, () => h2.frame(12, 0, 0, Buffer.alloc(20)))),
     run: failRequest(REFUSED),
     ends: "bounded",
     glitch: "unknown-frames",

@@ -1,13 +1,37 @@
 // Attacks on what waits for a reader: answers that are asked for and not read, or let out by drops.
 
+import { H2_PEER_STREAMS_MAX, H2_STREAMS_MAX } from "../../../assembly/abi/limits.ts";
 import * as h2 from "../../support/frames.ts";
 import { waitUntil } from "../../support/process.ts";
+import type { Arena } from "./arena.ts";
 import type { Attack } from "./attack.ts";
-import { fields, idOf, WHOLE } from "./peer.ts";
+import { fields, idOf, type Peer, WHOLE } from "./peer.ts";
 
 const CALM = "ENHANCE_YOUR_CALM";
 const CANCEL = 8;
 const STREAMS = 100;
+
+/** Services by what their app speaks: what waits is bounded differently. */
+const APPS = [
+  ["aside", "HTTP/1.1"],
+  ["web2", "HTTP/2"],
+] as const;
+
+/** All streams that the attacker may have; between many attacks at once, some. */
+function streamsOf({ volume, width }: Arena): number {
+  if (volume === 1) return 64;
+  return width === 1 ? H2_STREAMS_MAX : H2_PEER_STREAMS_MAX;
+}
+
+/** Answers wait; others are served meanwhile; then the streams are given up. */
+async function endUnread(peer: Peer, arena: Arena, host: string, count: number, before: number): Promise<void> {
+  await waitUntil("they are under way", async () => (await arena.inFlight(host)) >= count);
+  using other = await arena.open();
+  for (let asked = 0; asked < 100; asked += 1) await other.beServed("aside");
+  arena.checkMemory(before);
+  await peer.flood(count, (index) => h2.resetStream(idOf(index), CANCEL));
+  peer.listen();
+}
 
 export const OUTPUT_ATTACKS: readonly Attack[] = [
   {
@@ -39,25 +63,38 @@ export const OUTPUT_ATTACKS: readonly Attack[] = [
     },
     ends: "bounded",
   },
-  {
-    id: "A15",
-    title: "wide windows, a closed socket, large objects",
-    peer: { settings: [[4, 0x7fffffff]], isDeaf: true },
-    async run(peer, arena) {
-      const before = arena.sidecar.residentBytes();
-      // Each holds a window of 256 KiB.
-      const count = arena.volume === 1 ? 32 : 100;
-      peer.say(h2.windowUpdate(0, 0x7fff0000 - 65_535));
-      await peer.flood(count, (index) => h2.headers(idOf(index), fields("aside", "/bytes/20000000"), WHOLE));
-      await waitUntil("they are under way", async () => (await arena.inFlight("aside")) >= count);
-      using other = await arena.open();
-      for (let asked = 0; asked < 100; asked += 1) await other.beServed("aside");
-      arena.checkMemory(before);
-      peer.listen();
-      await peer.flood(count, (index) => h2.resetStream(idOf(index), CANCEL));
-    },
-    ends: "bounded",
-  },
+  ...APPS.map(
+    ([host, protocol]): Attack => ({
+      id: "A15",
+      title: `wide windows, a closed socket, large objects of an app with ${protocol}`,
+      peer: { settings: [[4, 0x7fffffff]], isDeaf: true },
+      async run(peer, arena) {
+        const before = arena.sidecar.residentBytes();
+        const count = streamsOf(arena);
+        peer.say(h2.windowUpdate(0, 0x7fff0000 - 65_535));
+        await peer.flood(count, (index) => h2.headers(idOf(index), fields(host, "/bytes/20000000"), WHOLE));
+        await endUnread(peer, arena, host, count, before);
+      },
+      ends: "bounded",
+    }),
+  ),
+  ...APPS.map(
+    ([host, protocol]): Attack => ({
+      id: "A15",
+      title: `large objects of an app with ${protocol}, read for a while, then no more`,
+      peer: { settings: [[4, 300_000]] },
+      async run(peer, arena) {
+        const before = arena.sidecar.residentBytes();
+        const count = streamsOf(arena);
+        peer.say(h2.windowUpdate(0, 0x7fff0000 - 65_535));
+        await peer.flood(count, (index) => h2.headers(idOf(index), fields(host, "/bytes/20000000"), WHOLE));
+        await waitUntil("many were read", () => peer.socket.bytesRead > count * 200_000);
+        peer.socket.pause();
+        await endUnread(peer, arena, host, count, before);
+      },
+      ends: "bounded",
+    }),
+  ),
   {
     id: "A29",
     title: "requests that are answered here, the answers not read",

@@ -6,6 +6,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import * as h2 from "../../support/frames.ts";
 import { waitUntil } from "../../support/process.ts";
 
+/** The private setting "I am Pillion too" (assembly/engine/h2/state.ts); anybody can say it. */
+export const PILLION = 0xf0f1;
 export const WHOLE = h2.END_HEADERS | h2.END_STREAM;
 /** Bytes that are written at once, so that a peer that reads no more is noticed. */
 const BATCH_BYTES = 65_536;
@@ -64,7 +66,10 @@ export class Peer implements Disposable {
     await once(socket, "connect");
     const peer = new Peer(socket, isDeaf, false);
     if (isSilent) return peer;
-    socket.write(Buffer.concat([h2.PREFACE, h2.settings(settings), ...(isRude ? [] : [h2.settings([], h2.ACK)])]));
+    // Who says that it is Pillion hears of its wider limit in further SETTINGS.
+    const isDeclared = settings.some(([id]) => id === PILLION);
+    const acks = isRude ? [] : Array.from({ length: isDeclared ? 2 : 1 }, () => h2.settings([], h2.ACK));
+    socket.write(Buffer.concat([h2.PREFACE, h2.settings(settings), ...acks]));
     return peer;
   }
 
@@ -72,10 +77,10 @@ export class Peer implements Disposable {
   static serve(
     script: (server: Peer) => Promise<void> | void,
     settings: PeerOptions["settings"] = [],
-  ): (socket: Socket) => void {
-    return (socket) => {
+  ): (socket: Socket, more?: PeerOptions["settings"]) => void {
+    return (socket, more = []) => {
       const server = new Peer(socket, false, true);
-      server.say(h2.settings(settings));
+      server.say(h2.settings([...more, ...settings]));
       // What is not heard shows on the other side.
       Promise.resolve(script(server)).catch(() => {});
     };

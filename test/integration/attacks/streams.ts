@@ -24,16 +24,18 @@ export const STREAM_ATTACKS: readonly Attack[] = [
   {
     id: "A1",
     title: "rapid reset, one by one",
-    run: (peer, { volume }) =>
-      peer.flood(5_000 * volume, (index) => Buffer.concat([request(idOf(index)), h2.resetStream(idOf(index), CANCEL)])),
+    run: (peer, { volume, width }) =>
+      peer.flood(5_000 * volume * width, (index) =>
+        Buffer.concat([request(idOf(index)), h2.resetStream(idOf(index), CANCEL)]),
+      ),
     ends: CALM,
     glitch: "resets",
   },
   {
     id: "A1",
     title: "rapid reset, in batches of a hundred",
-    run: (peer, { volume }) =>
-      peer.flood(50 * volume, (batch) => {
+    run: (peer, { volume, width }) =>
+      peer.flood(50 * volume * width, (batch) => {
         const ids = Array.from({ length: 100 }, (_, index) => idOf(batch * 100 + index));
         return Buffer.concat([...ids.map((id) => request(id)), ...ids.map((id) => h2.resetStream(id, CANCEL))]);
       }),
@@ -44,8 +46,8 @@ export const STREAM_ATTACKS: readonly Attack[] = [
     ([title, provoke]): Attack => ({
       id: "A2",
       title: `made you reset by ${title}`,
-      run: (peer, { volume }) =>
-        peer.flood(3_000 * volume, (index) => Buffer.concat([request(idOf(index)), provoke(idOf(index))])),
+      run: (peer, { volume, width }) =>
+        peer.flood(3_000 * volume * width, (index) => Buffer.concat([request(idOf(index)), provoke(idOf(index))])),
       ends: CALM,
       glitch: "resets",
     }),
@@ -53,8 +55,8 @@ export const STREAM_ATTACKS: readonly Attack[] = [
   {
     id: "A11",
     title: "malformed requests",
-    run: (peer, { volume }) =>
-      peer.flood(3_000 * volume, (index) => h2.headers(idOf(index), [[":method", "GET"]], WHOLE)),
+    run: (peer, { volume, width }) =>
+      peer.flood(3_000 * volume * width, (index) => h2.headers(idOf(index), [[":method", "GET"]], WHOLE)),
     ends: CALM,
     glitch: "bad-message",
   },
@@ -80,7 +82,7 @@ export const STREAM_ATTACKS: readonly Attack[] = [
     id: "A28",
     title: "more streams than were allowed, before the SETTINGS are acknowledged",
     peer: { isRude: true },
-    run: (peer) => peer.flood(600, (index) => request(idOf(index))),
+    run: (peer, { width }) => peer.flood(600 * width, (index) => request(idOf(index))),
     ends: CALM,
     glitch: "refused-streams",
   },
@@ -100,9 +102,9 @@ export const STREAM_ATTACKS: readonly Attack[] = [
   {
     id: "A35",
     title: "thousands of resets at once",
-    async run(peer) {
+    async run(peer, { width }) {
       peer.say(request(1));
-      await peer.flood(30_000, () => h2.resetStream(1, CANCEL));
+      await peer.flood(30_000 * width, () => h2.resetStream(1, CANCEL));
     },
     ends: CALM,
     glitch: "resets",

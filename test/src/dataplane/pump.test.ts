@@ -352,7 +352,6 @@ describe.each(DRIVER_NAMES)("%s", (name) => {
     const all = await readAll(client);
     expect(all.length).toBe(Math.floor(total / 100) * 100);
     expect(all[all.length - 1]).toBe(99);
-    expect(pump.isFlushed).toBe(true);
     const [connection] = fake.connections.values();
     expect(connection!.owed).toBe(0);
   });

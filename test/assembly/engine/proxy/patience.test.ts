@@ -5,7 +5,8 @@
 import { expect, test } from "vitest";
 import { GLITCH_NAMES } from "../../../../src/telemetry/names.ts";
 import * as h2 from "../../../support/frames.ts";
-import { createWorld, type Wire, type World } from "../../../support/world.ts";
+import { createWorld, type World } from "../../../support/world.ts";
+import { call, Peer, serve } from "../../../support/world-peer.ts";
 
 const MESH = (more = "") => `services: {web: {protocol: http2, ${more} instances: [{id: a, address: 10.0.0.1:80}]}}`;
 /** Its apps speak HTTP/1.1, and nothing is idle for an hour. */
@@ -19,37 +20,7 @@ const REQUEST: h2.Fields = [
   [":authority", "web"],
 ];
 const GRPC: h2.Fields = [...REQUEST, ["content-type", "application/grpc"], ["te", "trailers"]];
-const ACK = h2.settings([], h2.ACK);
 const CALM = "GOAWAY ENHANCE_YOUR_CALM";
-
-class Peer {
-  readonly wire: Wire;
-  readonly #reader: h2.FrameReader;
-  readonly #printer = new h2.FramePrinter();
-
-  constructor(wire: Wire, isServer: boolean) {
-    this.wire = wire;
-    this.#reader = new h2.FrameReader(isServer);
-  }
-
-  say(...frames: Uint8Array[]): this {
-    this.wire.send(Buffer.concat(frames));
-    return this;
-  }
-
-  hear(): string[] {
-    const lines = this.#printer.print(this.#reader.read(this.wire.read()));
-    return lines.filter((line) => !/^(SETTINGS|WINDOW_UPDATE)/.test(line));
-  }
-}
-
-function call(world: World, settings: [number, number][] = []): Peer {
-  return new Peer(world.accept(), false).say(h2.PREFACE, h2.settings(settings), ACK);
-}
-
-function serve(world: World, index = 0): Peer {
-  return new Peer(world.upstreams[index]!, true).say(h2.settings(), ACK);
-}
 
 const glitches = (world: World, kind: (typeof GLITCH_NAMES)[number]) =>
   world.engine.glitchCount(GLITCH_NAMES.indexOf(kind));
