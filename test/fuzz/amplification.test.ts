@@ -77,8 +77,9 @@ ${rows.join("\n")}
 
 *By windows*: the upstream's bytes wait for a client that takes none. No ratio bounds that, for a request of thirteen
 bytes may have an answer of any length: the stream window or the size of a read (${kib(H2_UPSTREAM_WINDOW_BYTES)} KiB,
-more only for ${H2_WIDE_STREAMS_MAX} streams of a client that reads) bounds each stream, ${H2_STREAMS_MAX}
-streams a connection, and the pool all of them (windows shrink when 80 % of it is used, and new requests are refused from 95 % on).
+more only for ${H2_WIDE_STREAMS_MAX} streams of a client that reads) bounds each stream, ${H2_STREAMS_MAX} streams
+a connection, and the pool all of them (windows shrink when 80 % of it is used, and new requests are refused from 95 %
+on).
 
 *As Pillion*: clients that say they are Pillion too (SETTINGS 0xf0f1 = 1), as anybody can. They have wider budgets,
 ${H2_PEER_STREAMS_MAX} streams and ${H2_PEER_WIDE_STREAMS_MAX} of them with the large window.
