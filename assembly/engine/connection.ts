@@ -32,9 +32,9 @@ import { eventStream, inputEnd, inputPtr, now, setInput } from "./http/event.ts"
 import { awaitHead, awaitRequest, isBetweenRequests } from "./proxy/downstream.ts";
 import { flushBlocked } from "./proxy/flow.ts";
 import { noteServerClose } from "./proxy/keep-alive.ts";
+import { receiveDownstreamEnd, receivePipelineEnd } from "./proxy/leave.ts";
 import { noteHeard } from "./proxy/liveness.ts";
 import { loseConnection, loseStreams, receiveCredit, serveConnection } from "./proxy/loss.ts";
-import { receiveDownstreamEnd, receivePipelineEnd } from "./proxy/request.ts";
 import { CP_PROGRESS, CP_WRITTEN, connectionReady, drainConnection } from "./proxy/upstream.ts";
 import { appendBacklog } from "./tables/backlog.ts";
 import {

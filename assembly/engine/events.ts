@@ -13,16 +13,11 @@ import {
   EVENT_TRAILERS,
 } from "../abi/engine-codes.ts";
 import { eventCode, eventEnd, eventFlags, eventLen, eventPtr, eventStream } from "./http/event.ts";
+import { receiveDownstreamReset } from "./proxy/leave.ts";
 import { noteAnswer } from "./proxy/liveness.ts";
 import { serveConnection } from "./proxy/loss.ts";
 import { receiveReport } from "./proxy/reports.ts";
-import {
-  receiveDownstreamReset,
-  receiveRequest,
-  receiveRequestData,
-  receiveRequestEnd,
-  refuseRequest,
-} from "./proxy/request.ts";
+import { receiveRequest, receiveRequestData, receiveRequestEnd, refuseRequest } from "./proxy/request.ts";
 import {
   receiveInformational,
   receiveResponse,

@@ -25,9 +25,9 @@ import { hasStreamFlag, S_EXCHANGE, STREAM_RECEIVED_HEAD, STREAM_RESET, setStrea
 import { dispatch, failAttempt, overflow } from "./attempt.ts";
 import { KIND_H1, KIND_H2, KIND_RAW, X_SENT_MARK } from "./exchange.ts";
 import { flushBlocked, flushStream } from "./flow.ts";
+import { receiveDownstreamReset } from "./leave.ts";
 import { releaseStream } from "./leg.ts";
 import { OUTCOME_CONNECT_FAILED, OUTCOME_TIMEOUT } from "./metrics.ts";
-import { receiveDownstreamReset } from "./request.ts";
 import { loseUpstream } from "./response.ts";
 import { restH2, returnConnection } from "./rest.ts";
 import { nextRefused, noteRefused, takeRefused } from "./room.ts";

@@ -6,7 +6,6 @@ import {
   HEAD_RESPONSE,
   PROTOCOL_H1,
   REASON_BAD_REQUEST,
-  REASON_CLIENT_GONE,
   REASON_LOOP,
   REASON_NONE,
   REASON_OVERFLOW,
@@ -16,7 +15,7 @@ import {
 import { ANSWER_HEAD } from "../../abi/engine-memory.ts";
 import { LISTENER_INBOUND } from "../../abi/engine-records.ts";
 import { NAME_IDEMPOTENCY_KEY } from "../../abi/field-names.ts";
-import { HALF_CLOSE_MS, POOL_PRESSURE_FULL } from "../../abi/limits.ts";
+import { POOL_PRESSURE_FULL } from "../../abi/limits.ts";
 import { UNROUTED_INBOUND_METRICS, UNROUTED_OUTBOUND_METRICS } from "../../abi/metrics.ts";
 import {
   HASH_NONE,
@@ -34,7 +33,6 @@ import {
 import { RULE_IS_FORWARD } from "../../abi/route-program.ts";
 import { capacityOf, poolPressure } from "../../core/pool.ts";
 import { admit } from "../balancer.ts";
-import { closeAfterResponseH1 } from "../h1/index.ts";
 import { now } from "../http/event.ts";
 import {
   findField,
@@ -112,7 +110,6 @@ import {
   X_PEER,
   X_PEER_BYTES,
   X_POLICY,
-  X_REASON,
   X_RECEIVED,
   X_REQUEST,
   X_REQUEST_ENDED,
@@ -124,7 +121,7 @@ import {
   X_UP,
 } from "./exchange.ts";
 import { beginOrWait, drawFault } from "./fault.ts";
-import { finishExchange, settle } from "./finish.ts";
+import { settle } from "./finish.ts";
 import { completeRequest } from "./forwarded.ts";
 import { takeGrpcTimeout } from "./grpc-timeout.ts";
 import { credit, releaseStream, reset, sendHead } from "./leg.ts";
@@ -229,45 +226,6 @@ export function receiveRequestEnd(stream: u32, trailers: u32): void {
   pipeEnd(exchange + X_REQUEST, stream, requestSink(exchange), kept);
   mirrorWhole(exchange);
   settle(exchange);
-}
-
-/** The client gave up, or its connection is gone: upstream hears of it in this turn. */
-export function receiveDownstreamReset(stream: u32): void {
-  const exchange = load<u32>(stream, S_EXCHANGE);
-  if (exchange == 0) {
-    endAnswered(stream);
-    return;
-  }
-  if (load<u8>(exchange, X_REASON) == REASON_NONE) store<u8>(exchange, u8(REASON_CLIENT_GONE), X_REASON);
-  finishExchange(exchange);
-}
-
-/**
- * The client of an HTTP/1.1 stream said FIN while it waits for its answer. Right behind the request it is a half-close,
- * as scripts make it, and the answer is still wanted. Later it is a closed socket: the client gave up, as nginx, Envoy
- * and Go take it too, and upstream hears of it at once. True when it gave up.
- */
-export function receiveDownstreamEnd(stream: u32): bool {
-  const exchange = load<u32>(stream, S_EXCHANGE);
-  const isHalfClose = hasX(exchange, EXCHANGE_REQUEST_ENDED) && isRecent(load<u64>(exchange, X_REQUEST_ENDED));
-  if (isHalfClose) closeAfterResponseH1(load<u32>(stream, S_CONNECTION));
-  else receiveDownstreamReset(stream);
-  return !isHalfClose;
-}
-
-/**
- * The same behind further requests that wait for their turn, of which the last byte that was read came at `heard`:
- * scripts send them all and half-close. True when the client gave up.
- */
-export function receivePipelineEnd(stream: u32, heard: u64): bool {
-  const exchange = load<u32>(stream, S_EXCHANGE);
-  if (exchange == 0 || !hasX(exchange, EXCHANGE_REQUEST_ENDED) || isRecent(heard)) return false;
-  receiveDownstreamReset(stream);
-  return true;
-}
-
-function isRecent(time: u64): bool {
-  return now - time <= u64(HALF_CLOSE_MS) * 1000;
 }
 
 /** Where the request's body may go now: nowhere before a tunnel is agreed (RFC 9110 §7.8). */
