@@ -1,8 +1,9 @@
-// Where Node's HTTP/1.1 parser (llhttp, strict) and the engine read one input differently, and why: the table. The
-// engine's side is asked for through the strict reader, which the h1 fuzzer holds equal to it (h1.ts).
+// Where Node's HTTP/1.1 parser (llhttp, strict) or undici's client and the engine read one input differently, and why.
+// The engine's side is asked for through the strict reader, which the h1 fuzzer holds equal to it (h1.ts).
 
 import { readLlhttp } from "../support/llhttp.ts";
 import { readStrictRequests, readStrictResponse } from "../support/strict-h1.ts";
+import { readUndici } from "../support/undici-parser.ts";
 import { sampleH1 } from "./h1-messages.ts";
 import { Random } from "./random.ts";
 
@@ -47,6 +48,22 @@ export const EXPLANATIONS: Readonly<Record<string, string>> = {
   "another body": "llhttp gives informational responses other than 100 a body; they have none (RFC 9110 §15.2).",
 };
 
+/** The same of undici's client, which reads responses only: its parser and what it looks at besides. */
+export const UNDICI_EXPLANATIONS: Readonly<Record<string, string>> = {
+  "only we: bad response": "undici fails on 100 (Continue), which it never asks for; a proxy's clients do.",
+  "only we: UND_ERR_RES_CONTENT_LENGTH_MISMATCH": "undici counts a blank behind a length as one of its digits.",
+  "only undici: a bare CR or LF": "llhttp takes LF for the end of a line between messages.",
+  "only undici: a coding": "undici reads a body until the end where the last coding is not `chunked`.",
+  "only undici: an option that frames or routes":
+    "`Connection: content-length` would have a hop delete what frames the message.",
+  "only undici: an underscore": "`content_length` is `content-length` to CGI programs.",
+  "only undici: not a chunk": "More than 13 digits, and extensions without a name or a value (RFC 9112 §7.1.1).",
+  "only undici: not a connection option": "Options are tokens (RFC 9110 §7.6.1).",
+  "only undici: not a length": "Leading zeros: octal to some.",
+  "only undici: not a status line": "Control bytes in a reason phrase.",
+  "only undici: two framings": "A coding in HTTP/1.0 (RFC 9112 §6.1).",
+};
+
 export interface Class {
   count: number;
   /** The shortest input that was seen. */
@@ -59,16 +76,42 @@ export function compareParsers(first: number, count: number): Map<string, Class>
   for (let seed = first; seed < first + count; seed += 1) {
     const { text, asked } = sampleH1(new Random(seed));
     if (asked !== undefined && (asked.method !== "GET" || asked.isUpgrade)) continue; // the bare parser is not told
-    const key = classify(text, asked !== undefined);
-    if (key === undefined) continue;
-    const known = classes.get(key);
-    if (known === undefined) classes.set(key, { count: 1, example: text });
-    else {
-      known.count += 1;
-      if (text.length < known.example.length) known.example = text;
-    }
+    note(classes, classify(text, asked !== undefined), text);
   }
   return classes;
+}
+
+/** The same with undici, which can ask: responses to GET and to HEAD. */
+export async function compareUndici(first: number, count: number): Promise<Map<string, Class>> {
+  const classes = new Map<string, Class>();
+  for (let seed = first; seed < first + count; seed += 1) {
+    const { text, asked } = sampleH1(new Random(seed));
+    if (asked === undefined || asked.isUpgrade || (asked.method !== "GET" && asked.method !== "HEAD")) continue;
+    note(classes, await classifyUndici(text, asked.method), text);
+  }
+  return classes;
+}
+
+function note(classes: Map<string, Class>, key: string | undefined, text: string): void {
+  if (key === undefined) return;
+  const known = classes.get(key);
+  if (known === undefined) classes.set(key, { count: 1, example: text });
+  else {
+    known.count += 1;
+    if (text.length < known.example.length) known.example = text;
+  }
+}
+
+async function classifyUndici(text: string, method: "GET" | "HEAD"): Promise<string | undefined> {
+  const ours = readStrictResponse(text, { method });
+  const last = ours.messages.at(-1);
+  // Bytes behind a whole response end the connection, to both.
+  const isTaken = last?.isComplete === true && !last.first[0].startsWith("1");
+  const theirs = await readUndici(text, method);
+  if (theirs.message === undefined) return isTaken ? `only we: ${theirs.error}` : undefined;
+  if (!isTaken) return `only undici: ${ours.error?.replace(/: .*/s, "") ?? ours.stop}`;
+  if (theirs.message[0] !== last.first[0]) return "another message";
+  return theirs.message[1] === last.body ? undefined : "another body";
 }
 
 function classify(text: string, isResponse: boolean): string | undefined {
