@@ -5,6 +5,7 @@
 
 import {
   POLICY_ADAPTIVE,
+  POLICY_LEAST_CONNECTIONS,
   POLICY_MAGLEV,
   POLICY_RANDOM,
   POLICY_RING_HASH,
@@ -12,6 +13,7 @@ import {
 } from "../abi/policies.ts";
 import { lookupLength, policyOf } from "./block.ts";
 import { ALIAS_BYTES, ALIAS_SCRATCH_BYTES, compileAlias, measureAlias } from "./pick/alias-table.ts";
+import { compileGroups, GROUP_BYTES, GROUPS_SCRATCH_BYTES, measureGroups } from "./pick/load-groups.ts";
 import { compileMaglev, MAGLEV_ENTRY_BYTES, MAGLEV_SCRATCH_BYTES, measureMaglev } from "./pick/maglev.ts";
 import { compileRing, measureRing, POINT_BYTES, POINT_SCRATCH_BYTES, RING_SCRATCH_BYTES } from "./pick/ring-hash.ts";
 import {
@@ -28,6 +30,7 @@ export function measureLookup(policy: u32, staged: u32, count: u32): u32 {
   if (policy == POLICY_RANDOM || policy == POLICY_ADAPTIVE) return measureAlias(staged, count);
   if (policy == POLICY_RING_HASH) return measureRing(staged, count);
   if (policy == POLICY_MAGLEV) return measureMaglev(count);
+  if (policy == POLICY_LEAST_CONNECTIONS) return measureGroups(staged, count);
   return 0;
 }
 
@@ -37,6 +40,7 @@ export function lookupBytes(policy: u32, length: u32): u32 {
   if (policy == POLICY_RANDOM || policy == POLICY_ADAPTIVE) return length * ALIAS_BYTES;
   if (policy == POLICY_RING_HASH) return length * POINT_BYTES;
   if (policy == POLICY_MAGLEV) return length * MAGLEV_ENTRY_BYTES;
+  if (policy == POLICY_LEAST_CONNECTIONS) return length * GROUP_BYTES;
   return 0;
 }
 
@@ -49,6 +53,7 @@ export function scratchBytes(policy: u32, count: u32, length: u32): u32 {
   if (policy == POLICY_RANDOM || policy == POLICY_ADAPTIVE) return length * ALIAS_SCRATCH_BYTES;
   if (policy == POLICY_RING_HASH) return RING_SCRATCH_BYTES + length * POINT_SCRATCH_BYTES;
   if (policy == POLICY_MAGLEV) return count * MAGLEV_SCRATCH_BYTES;
+  if (policy == POLICY_LEAST_CONNECTIONS) return GROUPS_SCRATCH_BYTES;
   return 0;
 }
 
@@ -59,5 +64,6 @@ export function compileLookup(block: u32, staged: u32, scratch: u32): void {
   if (policy == POLICY_WEIGHTED_ROUND_ROBIN) compileSequence(block, staged, scratch);
   else if (policy == POLICY_RING_HASH) compileRing(block, staged, scratch);
   else if (policy == POLICY_MAGLEV) compileMaglev(block, staged, scratch);
+  else if (policy == POLICY_LEAST_CONNECTIONS) compileGroups(block, scratch);
   else compileAlias(block, scratch);
 }
