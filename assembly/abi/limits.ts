@@ -242,6 +242,8 @@ export const PING_FURTHER_MS = 310000;
 export const HOLD_TIMEOUT_MS = 2;
 /** … and one message of ordinary size. */
 export const HOLD_BYTES_MAX = 16384;
+/** An answer of unknown length from an instance that has yet to prove itself waits so long for its end. */
+export const UNPROVEN_HOLD_MS = 100;
 /** An instance that owes answers may be silent this long, and for so many times the service's p99 (DESIGN §6). */
 export const SILENCE_MIN_MS = 1000;
 export const SILENCE_P99_FACTOR = 10;

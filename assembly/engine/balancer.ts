@@ -24,5 +24,6 @@ export declare function setTime(us: f64): void;
 export declare function report(slot: u32, inflight: u32, latencyUs: u32, flags: u32): void;
 export declare function recordEstimate(slot: u32, us: u32): void;
 export declare function estimateLatency(slot: u32): u32;
+export declare function memberCountOf(set: u32): u32;
 export declare function inflightOf(slot: u32): u32;
 export declare function quiesce(): void;

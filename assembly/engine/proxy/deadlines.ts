@@ -10,6 +10,7 @@ import { endWait } from "./fault.ts";
 import { abandonUpstream } from "./finish.ts";
 import { isHeld } from "./hold.ts";
 import { OUTCOME_TIMEOUT, recordAttempt } from "./metrics.ts";
+import { giveUpUnproven } from "./probation.ts";
 import { passHeld } from "./response.ts";
 import { checkSilence } from "./silence.ts";
 import { endStall } from "./stall.ts";
@@ -30,8 +31,9 @@ export function checkExchange(exchange: u32): void {
     else if (state == STATE_PENDING) {
       store<u32>(exchange, COUNTER_PENDING, X_DETAIL);
       failAttempt(exchange, REASON_OVERFLOW, true, OUTCOME_TIMEOUT);
-    } else if (isHeld(exchange)) passHeld(exchange);
-    else if (state == STATE_SENT) checkSilence(exchange);
+    } else if (isHeld(exchange)) {
+      if (!giveUpUnproven(exchange)) passHeld(exchange);
+    } else if (state == STATE_SENT) checkSilence(exchange);
     return;
   }
   const attempt = attemptDeadline(exchange);

@@ -11,12 +11,14 @@ import { HOLD_BYTES_MAX, HOLD_TIMEOUT_MS } from "../../abi/limits.ts";
 import { POLICY_RETRY_ATTEMPTS, POLICY_RETRY_GRPC } from "../../abi/policy.ts";
 import { now } from "../http/event.ts";
 import { persistHead, releaseHead } from "../http/head.ts";
+import { editCount } from "../route/index.ts";
 import {
   EXCHANGE_IS_CONNECT,
   EXCHANGE_IS_GRPC,
   EXCHANGE_IS_UPGRADE,
   hasX,
   X_ATTEMPTS,
+  X_EDITS,
   X_HELD,
   X_PENDING_NEXT,
   X_PENDING_PREVIOUS,
@@ -26,6 +28,9 @@ import {
   X_WAIT_UNTIL,
 } from "./exchange.ts";
 import { destroyPipe, isKept, pipeWaiting } from "./pipe.ts";
+
+/** X_PENDING_PREVIOUS of one that is held and not in the list. */
+const UNLISTED: u32 = 0xffffffff;
 
 // Per-instance state of this worker: those that are held, the first to be let go first.
 let first: u32 = 0;
@@ -40,16 +45,29 @@ export function hold(exchange: u32, head: u32): bool {
   if (load<u8>(exchange, X_ATTEMPTS) > load<u8>(policy, POLICY_RETRY_ATTEMPTS) || !isKept(exchange + X_REQUEST)) {
     return false;
   }
-  const kept = persistHead(head, 0, 0);
-  if (kept == 0) return false;
-  store<u32>(exchange, kept, X_HELD);
-  store<u64>(exchange, now + u64(HOLD_TIMEOUT_MS) * 1000, X_WAIT_UNTIL);
+  if (!holdUntil(exchange, head, now + u64(HOLD_TIMEOUT_MS) * 1000)) return false;
   store<u32>(exchange, last, X_PENDING_PREVIOUS);
   store<u32>(exchange, 0, X_PENDING_NEXT);
   if (last != 0) store<u32>(last, exchange, X_PENDING_NEXT);
   else first = exchange;
   last = exchange;
   return true;
+}
+
+/** Holds a head back until a time, which the exchange's own timer tells: the caller arms it. */
+export function holdUntil(exchange: u32, head: u32, untilUs: u64): bool {
+  // Room for the rule's edits, which are made when it is passed on.
+  const kept = persistHead(head, editCount(load<u32>(exchange, X_EDITS)), 0);
+  if (kept == 0) return false;
+  store<u32>(exchange, kept, X_HELD);
+  store<u64>(exchange, untilUs, X_WAIT_UNTIL);
+  store<u32>(exchange, UNLISTED, X_PENDING_PREVIOUS);
+  return true;
+}
+
+/** Whether it is held by its own timer (probation.ts), not for its trailers. */
+export function isByTimer(exchange: u32): bool {
+  return isHeld(exchange) && load<u32>(exchange, X_PENDING_PREVIOUS) == UNLISTED;
 }
 
 export function isHeld(exchange: u32): bool {
@@ -67,6 +85,10 @@ export function takeHeld(exchange: u32): u32 {
   store<u32>(exchange, 0, X_HELD);
   store<u64>(exchange, 0, X_WAIT_UNTIL);
   const previous = load<u32>(exchange, X_PENDING_PREVIOUS);
+  if (previous == UNLISTED) {
+    store<u32>(exchange, 0, X_PENDING_PREVIOUS);
+    return head;
+  }
   const next = load<u32>(exchange, X_PENDING_NEXT);
   if (previous != 0) store<u32>(previous, next, X_PENDING_NEXT);
   else first = next;

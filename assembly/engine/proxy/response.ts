@@ -59,12 +59,13 @@ import {
   X_UP,
 } from "./exchange.ts";
 import { abandonUpstream, finishExchange, settle } from "./finish.ts";
-import { dropHeld, hold, isHeld, isTooMuchToHold, nextDue, takeHeld } from "./hold.ts";
+import { dropHeld, hold, isByTimer, isHeld, isTooMuchToHold, nextDue, takeHeld } from "./hold.ts";
 import { isH2, sendHead, sendInformational } from "./leg.ts";
 import { OUTCOME_REFUSED, OUTCOME_RESET, OUTCOME_STATUS, OUTCOME_TIMEOUT, recordAttempt } from "./metrics.ts";
 import { receiveMirrored, receiveMirroredData } from "./mirror.ts";
 import { leaveInstance } from "./occupancy.ts";
 import { dropKept, flushPipe, markPipeClosed, pipeData, pipeEnd, pipeWaiting } from "./pipe.ts";
+import { forgetUnproven, holdUnproven } from "./probation.ts";
 import { noteStall } from "./stall.ts";
 import { armExchange } from "./timeouts.ts";
 import { openTunnel } from "./tunnel.ts";
@@ -87,7 +88,7 @@ export function receiveResponse(stream: u32, head: u32, end: bool): void {
     retryAnswered(exchange, isUnprocessed ? OUTCOME_REFUSED : OUTCOME_STATUS, isUnprocessed);
     return;
   }
-  if (!end && status == 200 && hold(exchange, head)) return;
+  if (!end && status == 200 && (hold(exchange, head) || holdUnproven(exchange, head))) return;
   passHead(exchange, head, status, end);
 }
 
@@ -206,7 +207,8 @@ export function receiveUpstreamReset(stream: u32, code: u32, flags: u32): void {
 
 /** An upstream stream is gone without a whole response. */
 export function loseUpstream(exchange: u32, reason: u32, isUnprocessed: bool): void {
-  if (isHeld(exchange)) passHeld(exchange);
+  if (isByTimer(exchange)) forgetUnproven(exchange);
+  else if (isHeld(exchange)) passHeld(exchange);
   // A server that was told the caller's deadline gives up at the same moment as we do, and may be heard first.
   const deadline = load<u64>(exchange, X_DEADLINE);
   if (deadline != 0 && deadline <= now) {

@@ -98,7 +98,8 @@ function hasOtherAnswered(exchange: u32, since: u64): bool {
   return (isLast ? load<u64>(record, R_OTHER_US) : load<u64>(record, R_LAST_US)) >= since;
 }
 
-function patienceUs(exchange: u32): u64 {
+/** How long an instance that owes this answer may be silent, µs. */
+export function patienceUs(exchange: u32): u64 {
   const p99 = u64(load<u32>(recordOf(exchange), R_P99));
   return max(u64(SILENCE_MIN_MS) * 1000, p99 * SILENCE_P99_FACTOR);
 }

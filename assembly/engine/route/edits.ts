@@ -78,7 +78,15 @@ export function keepEdits(rule: u32): u32 {
   return block;
 }
 
-/** Carries out kept response edits on a scratch head; 0 = none. False when the head has no room. */
+/** Fields that kept edits may add; 0 = none are kept. */
+export function editCount(kept: u32): u32 {
+  return kept == 0 ? 0 : load<u32>(kept);
+}
+
+/**
+ * Carries out kept response edits on a head: a scratch one, or a persisted one with room for `editCount` fields more.
+ * 0 = none. False when the head has no room.
+ */
 export function editResponse(head: u32, kept: u32): bool {
   return kept == 0 || applyEdits(head, kept, kept + KEPT_HEADER_BYTES, load<u32>(kept));
 }

@@ -13,7 +13,7 @@
 //   hashOf(head, policy, peer, peerBytes)          for `pick`; before rewriteHead, with the policy of the snapshot
 //   instanceAt(slot) · instanceId(slot) · serviceName(index) + nameBytes · serviceMetrics(index)
 
-import { editResponse, keepEdits, releaseEdits } from "./edits.ts";
+import { editCount, editResponse, keepEdits, releaseEdits } from "./edits.ts";
 import { findNamed, hashOf } from "./hash.ts";
 import { isClaimed } from "./hosts.ts";
 import {
@@ -44,6 +44,7 @@ import { answerRule, rewriteHead, ruleText, ruleTextBytes } from "./rewrite.ts";
 export {
   activateSnapshot,
   answerRule,
+  editCount,
   editResponse,
   findNamed,
   hashOf,
