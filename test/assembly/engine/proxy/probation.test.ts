@@ -79,7 +79,7 @@ test("HTTP/2: a stream that is reset in the middle is answered by another instan
     for (const step of due.splice(0)) step();
     world.pass(1);
   }
-  for (const client of clients) expect(client.text()).toMatch(/200 OK[^]*ok/);
+  for (const client of clients) expect(client.text()).toMatch(/200 OK.*ok/s);
 });
 
 test("who has answered well is passed on as it speaks, until it breaks off again", async () => {
@@ -130,6 +130,6 @@ routes:
   const world = await open(mesh("http") + edits, (wire) => void wire.send(head).send("ok"));
   const [first, second] = askBoth(world, GET);
   const held = [first, second].find((answer) => answer.includes("x-first"))!;
-  expect(held).toMatch(/x-first: first\r\n[^]*x-one: 1\r\nx-two: 2\r\n/);
+  expect(held).toMatch(/x-first: first\r\n.*x-one: 1\r\nx-two: 2\r\n/s);
   expect(held).not.toContain("x-secret");
 });
