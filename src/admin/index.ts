@@ -2,4 +2,4 @@
 
 export type { ExplainListen, HttpServer } from "./http.ts";
 export { startAdmin, startProbe } from "./server.ts";
-export type { AdminView, InstanceView, Readiness, ReadinessPart, ServiceView } from "./view.ts";
+export type { AdminView, ConnectionView, InstanceView, Readiness, ReadinessPart, ServiceView } from "./view.ts";

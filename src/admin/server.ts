@@ -6,6 +6,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Address } from "../base/index.ts";
 import { configResource } from "./api/config.ts";
+import { connectionsResource } from "./api/connections.ts";
 import { drainResource } from "./api/drain.ts";
 import { instancesResource } from "./api/instances.ts";
 import { logLevelResource } from "./api/log-level.ts";
@@ -22,6 +23,7 @@ export function startAdmin(address: Address, view: AdminView, explain: ExplainLi
   const resources = [
     servicesResource(view),
     instancesResource(view),
+    connectionsResource(view),
     configResource(view),
     metricsResource(view),
     drainResource(view),

@@ -43,10 +43,28 @@ export interface ServiceView {
   readonly protocol: string;
   readonly policy: string;
   readonly hosts: readonly string[];
+  /** `protocol: tcp`: where apps connect to. */
+  readonly addresses: readonly string[];
   readonly instances: number;
   readonly requests: number;
   readonly errors: number;
   readonly inFlight: number;
+}
+
+/** A TCP connection that is open. */
+export interface ConnectionView {
+  readonly direction: string;
+  readonly peer: string;
+  /** Where the client meant to go; absent: to the port of a service. */
+  readonly destination: string | undefined;
+  /** Of a TLS ClientHello. */
+  readonly serverName: string | undefined;
+  /** Absent: it is passed on to its destination. */
+  readonly service: string | undefined;
+  readonly instance: string | undefined;
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+  readonly ageMs: number;
 }
 
 export interface Readiness {
@@ -64,6 +82,8 @@ export type ReadinessPart = (typeof READINESS_PARTS)[number];
 export interface AdminView {
   services(): readonly ServiceView[];
   instances(service: string | undefined): readonly InstanceView[];
+  /** TCP connections, as of half a second ago; of very many the latest. */
+  connections(service: string | undefined): readonly ConnectionView[];
   /** Flags in force and documents as composed. */
   config(): unknown;
   readiness(part?: ReadinessPart): Readiness;

@@ -5,6 +5,7 @@
 
 import type { Address } from "../base/index.ts";
 import type { CompiledTcp } from "../snapshot/index.ts";
+import type { TcpEntry } from "../telemetry/index.ts";
 import type { SharedDescriptors, WorkerModules } from "../wasm/index.ts";
 
 /** What a worker thread is started with. */
@@ -70,6 +71,8 @@ export type ToWorker =
   | { readonly type: "drainListener"; readonly kind: number }
   /** Nothing new at all; answered by `drained` when nothing is under way any more. */
   | { readonly type: "drain" }
+  /** Resets every connection of TCP; answered by `tcpReset`. */
+  | { readonly type: "resetTcp" }
   /** Closes the listening sockets of these kinds. */
   | { readonly type: "closeListeners"; readonly kinds: readonly number[] }
   /** Tests only: execute `unreachable`, or never return. */
@@ -86,6 +89,8 @@ export interface WorkerReport {
   readonly glitches: readonly number[];
   /** Open TCP connections by first metric cell: cell, count, cell, count … */
   readonly tcpOpen: readonly number[];
+  /** Some of them, the latest first. */
+  readonly tcpConnections: readonly TcpEntry[];
   readonly poolUsedBytes: number;
   readonly poolBytes: number;
   /** Log entries that were dropped because the main thread did not keep up, or a turn had too many. */
@@ -105,6 +110,8 @@ export type FromWorker =
   /** Log entries one after the other, each behind a word that says what it is (log-batch.ts). */
   | { readonly type: "logs"; readonly bytes: Uint8Array }
   | { readonly type: "acceptFailed"; readonly problem: string }
+  /** Answers `resetTcp`. */
+  | { readonly type: "tcpReset" }
   | { readonly type: "drained" };
 
 /** Every half second: two seconds of silence are four missed beats (DESIGN §2). */

@@ -134,6 +134,10 @@ class Service {
         this.#engine.drain(monotonicUs());
         this.#pump.schedule();
         return;
+      case "resetTcp":
+        this.#carrier.resetAll();
+        this.#say({ type: "tcpReset" });
+        return;
       case "closeListeners":
         this.#closeListeners(message.kinds);
         return;
@@ -233,6 +237,7 @@ class Service {
       connectionsBy: ROLES.flatMap((role) => PROTOCOLS.map((protocol) => engine.connectionsBy(role, protocol))),
       glitches: Array.from({ length: GLITCHES_COUNT }, (_, kind) => engine.glitchCount(kind)),
       tcpOpen: this.#carrier.openBy(),
+      tcpConnections: this.#carrier.describe(),
       poolUsedBytes: engine.poolUsed(),
       poolBytes: engine.poolSize(),
       logDrops: this.#logs.drops + engine.logDropped(),

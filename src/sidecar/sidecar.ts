@@ -43,10 +43,11 @@ import { describeOwnInstance, OwnInstance } from "./own-instance.ts";
 import { Ports } from "./ports.ts";
 import { Publisher } from "./publisher.ts";
 import { judgeReadiness } from "./readiness.ts";
+import { logRejection, summarize } from "./rejection.ts";
 import { shutDown } from "./shutdown.ts";
 import { releaseStartMemory } from "./start-memory.ts";
 import { Supervisor } from "./supervisor.ts";
-import { describeDocuments, listInstances, listServices } from "./view.ts";
+import { describeDocuments, listConnections, listInstances, listServices } from "./view.ts";
 
 const STDOUT = 1;
 /** How often a sidecar that is not ready yet looks again. */
@@ -197,6 +198,10 @@ export class Sidecar implements AdminView {
     return listInstances(this.#viewInputs(), service);
   }
 
+  connections(service: string | undefined) {
+    return listConnections(this.#viewInputs(), this.#supervisor.reports, service);
+  }
+
   config() {
     const { registryPassword, ...flags } = this.#config;
     const secret = registryPassword === undefined ? {} : { registryPassword: "…" };
@@ -333,13 +338,8 @@ export class Sidecar implements AdminView {
         return;
       case "rejected":
         this.#rejections += 1;
-        for (const { where, path, message, hint } of event.issues) {
-          const text = `${where}: ${path === "" ? "" : `${path} `}${message}${hint === undefined ? "" : ` (${hint})`}`;
-          const rest = this.#publisher.inForce === undefined ? "nothing good was read yet" : "the last good stays";
-          this.#log.error({ where, path }, `refused, ${rest}: ${text}`);
-        }
-        if (event.issues[0] !== undefined)
-          this.#registryProblem = `${event.issues[0].where}: ${event.issues[0].message}`;
+        logRejection(this.#log, event.issues, this.#publisher.inForce !== undefined);
+        this.#registryProblem = summarize(event.issues) ?? this.#registryProblem;
         return;
       case "connected":
         this.#registryProblem = undefined;
@@ -386,6 +386,7 @@ export class Sidecar implements AdminView {
       },
     });
     await this.#ownInstance?.stop();
+    if (!isOrderly) await this.#supervisor.resetTcp();
     await this.stop();
     this.#log.info({ isOrderly }, isOrderly ? "drained" : "the time to drain is over; what was under way is cut off");
     this.#ended.resolve(isOrderly);

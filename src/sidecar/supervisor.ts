@@ -29,6 +29,8 @@ const RESTART_BASE_MS = 20;
 const RESTART_MAX_MS = 800;
 /** When a worker could not be given its listening sockets. */
 const OFFER_AGAIN_MS = 500;
+/** For a worker to reset its TCP connections: one message; what has not is ended as it stands. */
+const RESET_MS = 500;
 /** A worker that lived this long did not die of how it starts. */
 const STABLE_MS = 10_000;
 
@@ -55,6 +57,7 @@ interface Seat {
   phase: "starting" | "up" | "gone";
   isListening: boolean;
   isDrained: boolean;
+  isTcpReset: boolean;
   /** Sequence of the program that is in force there. */
   applied: number;
   startedMs: number;
@@ -127,6 +130,7 @@ export class Supervisor {
         phase: "gone",
         isListening: false,
         isDrained: false,
+        isTcpReset: false,
         applied: 0,
         startedMs: 0,
         heardMs: 0,
@@ -170,6 +174,13 @@ export class Supervisor {
     this.#isDraining = true;
     this.tellAll({ type: "drain" });
     return this.#until(() => this.#seats.every((seat) => seat.phase === "gone" || seat.isDrained));
+  }
+
+  /** Resets what TCP connections there are; a FIN would say that they are complete. Resolves when that was done. */
+  resetTcp(): Promise<unknown> {
+    this.tellAll({ type: "resetTcp" });
+    const done = this.#until(() => this.#seats.every((seat) => seat.phase !== "up" || seat.isTcpReset));
+    return Promise.race([done, this.#options.clock.sleep(RESET_MS)]);
   }
 
   /** Ends every worker at once. */
@@ -234,6 +245,9 @@ export class Supervisor {
       case "acceptFailed":
         this.#options.log.warn({ worker: seat.worker, problem: message.problem }, "a connection could not be accepted");
         return;
+      case "tcpReset":
+        seat.isTcpReset = true;
+        break;
       case "drained":
         seat.isDrained = true;
         break;

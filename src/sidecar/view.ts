@@ -1,9 +1,10 @@
 // The sidecar as the admin and probe servers see it: plain data out of the shared memory and the snapshot in force.
 
 import { STATE_DRAINING, STATE_EJECTED, STATE_REMOVED, STATE_UNHEALTHY } from "../../assembly/abi/balancer-codes.ts";
-import type { InstanceView, ServiceView } from "../admin/index.ts";
+import type { ConnectionView, InstanceView, ServiceView } from "../admin/index.ts";
 import { formatAddress } from "../base/index.ts";
 import type { Documents } from "../config/index.ts";
+import type { WorkerReport } from "../dataplane/index.ts";
 import type { HealthState } from "../health/index.ts";
 import type { CompiledInstance, CompiledSnapshot } from "../snapshot/index.ts";
 import { type Balancer, quantileUs } from "../wasm/index.ts";
@@ -42,12 +43,36 @@ export function listServices(inputs: ViewInputs): ServiceView[] {
         protocol: document?.protocol ?? "http",
         policy: document?.policy.balance.policy ?? "adaptive",
         hosts: document?.hosts ?? [],
+        addresses: (document?.addresses ?? []).map(formatAddress),
         instances: views.length,
         requests: sumOf(({ requests }) => requests),
         errors: sumOf(({ errors }) => errors),
         inFlight: sumOf(({ inFlight }) => inFlight),
       };
     });
+}
+
+/** TCP connections that are open, or some of them, by what the workers reported last. */
+export function listConnections(
+  { snapshot }: ViewInputs,
+  reports: readonly WorkerReport[],
+  wanted: string | undefined,
+): ConnectionView[] {
+  const instances = new Map(snapshot?.instances.map(({ slot, id }) => [slot, id]));
+  return reports
+    .flatMap(({ tcpConnections }) => tcpConnections)
+    .map((entry) => ({
+      direction: entry.direction,
+      peer: entry.peer,
+      destination: entry.destination,
+      serverName: entry.serverName,
+      service: entry.service === undefined ? undefined : snapshot?.services[entry.service]?.name,
+      instance: entry.instance === undefined ? undefined : instances.get(entry.instance),
+      bytesReceived: entry.bytesReceived,
+      bytesSent: entry.bytesSent,
+      ageMs: Math.round(entry.durationUs / 1_000),
+    }))
+    .filter(({ service }) => wanted === undefined || service === wanted);
 }
 
 function describeInstance(inputs: ViewInputs, snapshot: CompiledSnapshot, instance: CompiledInstance): InstanceView {

@@ -214,6 +214,26 @@ describe.each(DRIVER_NAMES)("%s", (driver) => {
   });
 });
 
+test("what lasts longer than --drain is reset, not said to be complete", async () => {
+  await using stack = new AsyncDisposableStack();
+  const server = stack.use(await startGreeter("a"));
+  const { sidecar, port } = await startMesh(stack, { instances: [{ id: "a", address: server.address }] }, [
+    ...["--drain", "300ms"],
+  ]);
+  const socket = dial(port);
+  await greetingOf(socket);
+  const end = endOf(socket);
+  await waitUntil("it is shown", async () => {
+    const { connections } = await sidecar.read<{ connections: readonly object[] }>("/connections?service=db");
+    return connections.length === 1;
+  });
+  const { connections } = await sidecar.read<{ connections: readonly object[] }>("/connections");
+  expect(connections).toEqual([expect.objectContaining({ service: "db", instance: "a", bytesSent: 13 })]);
+  sidecar.program.signal("SIGTERM");
+  expect(await end).toBe("ECONNRESET");
+  await sidecar.program.ended;
+});
+
 test("a line for each connection in the access log", async () => {
   await using stack = new AsyncDisposableStack();
   const server = stack.use(await startGreeter("a"));

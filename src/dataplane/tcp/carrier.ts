@@ -10,6 +10,9 @@ import type { BalancerExports } from "../../wasm/index.ts";
 import type { Upstreams } from "../upstream.ts";
 import { TcpConnection, type Way } from "./connection.ts";
 
+/** Connections that a worker shows of itself: enough to find one by, little enough for a message twice a second. */
+const SHOWN_MAX = 100;
+
 export interface CarrierOptions {
   readonly balancer: BalancerExports;
   readonly upstreams: Upstreams;
@@ -66,6 +69,19 @@ export class TcpCarrier {
     const counts = new Map<number, number>();
     for (const { metrics } of this.#open) counts.set(metrics, (counts.get(metrics) ?? 0) + 1);
     return [...counts].flat();
+  }
+
+  /** The latest of those that are open. */
+  describe(): readonly TcpEntry[] {
+    return [...this.#open]
+      .slice(-SHOWN_MAX)
+      .reverse()
+      .map((connection) => connection.describe());
+  }
+
+  /** Ends all of them with a reset: the process goes. */
+  resetAll(): void {
+    for (const connection of this.#open) connection.cut();
   }
 
   #add(client: Socket, way: Way): TcpConnection {

@@ -21,6 +21,7 @@ import {
   TCP_SENT_CELL,
 } from "../../../assembly/abi/metrics.ts";
 import {
+  TCP_END_CLOSED,
   TCP_END_CONNECT_FAILED,
   TCP_END_CONNECT_TIMEOUT,
   TCP_END_NO_INSTANCE,
@@ -75,6 +76,7 @@ export class TcpConnection {
   readonly #peer: string;
   readonly #startedUs = monotonicUs();
   readonly #tried: number[] = [];
+  #upstream: Socket | undefined;
   #hello: ClientHelloReader | undefined = new ClientHelloReader();
   #serverName: string | undefined;
   #slot: number | undefined;
@@ -130,8 +132,14 @@ export class TcpConnection {
     this.#counted = { received, sent };
   }
 
+  /** Resets both sides, wherever it stands. */
+  cut(): void {
+    reset(this.#options.client);
+    if (this.#upstream !== undefined) reset(this.#upstream);
+  }
+
   /** What is known of it now. */
-  describe(end: number): TcpEntry {
+  describe(end = TCP_END_CLOSED): TcpEntry {
     const { way, client } = this.#options;
     const { direction, destination, service } = way;
     const target = service === undefined ? way.target : undefined;
@@ -236,6 +244,7 @@ export class TcpConnection {
 
   #carry(upstream: Socket): void {
     const { client, way, balancer } = this.#options;
+    this.#upstream = upstream;
     if (this.#slot !== undefined) {
       balancer.setTime(monotonicUs());
       balancer.observeInstance(this.#slot, this.#connectUs ?? 0, RESULT_OK);

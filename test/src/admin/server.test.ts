@@ -36,6 +36,18 @@ const instance: InstanceView = {
   p99Us: 4000,
 };
 
+const connection = {
+  direction: "outbound",
+  peer: "127.0.0.1",
+  destination: "10.0.0.1:6379",
+  serverName: "cache.example",
+  service: undefined,
+  instance: "a",
+  bytesReceived: 1,
+  bytesSent: 2,
+  ageMs: 3,
+};
+
 class FakeView implements AdminView {
   logLevel: LogLevel = "info";
   drains = 0;
@@ -45,6 +57,9 @@ class FakeView implements AdminView {
   }
   instances(service: string | undefined) {
     return service === undefined || service === "users" ? [instance] : [];
+  }
+  connections(service: string | undefined) {
+    return [{ ...connection, service }];
   }
   config() {
     return { flags: { workers: 1 } };
@@ -95,6 +110,8 @@ test("admin reads: instances with counts and percentiles, config, metrics, an in
   expect(JSON.parse(all.body).instances).toEqual([JSON.parse(JSON.stringify(instance))]);
   expect(all.headers).toMatchObject({ "x-content-type-options": "nosniff", "cache-control": "no-store" });
   expect(JSON.parse((await ask("/instances?service=web")).body).instances).toEqual([]);
+  const { connections } = JSON.parse((await ask("/connections?service=cache")).body);
+  expect(connections).toEqual([{ ...connection, service: "cache" }]);
   expect(JSON.parse((await ask("/config")).body).flags.workers).toBe(1);
   expect((await ask("/metrics")).body).toBe("up 1\n");
   expect(Object.keys(JSON.parse((await ask("/")).body).paths)).toContain("/drain");
@@ -146,7 +163,7 @@ test("the probe port says whether, why not, and where; and nothing else", async 
   expect(waiting.status).toBe(503);
   expect(JSON.parse(waiting.body).waitingFor).toEqual(view.waitingFor);
   expect((await ask("/metrics")).status).toBe(200);
-  for (const path of ["/services", "/instances", "/config", "/drain", "/log-level"]) {
+  for (const path of ["/services", "/instances", "/connections", "/config", "/drain", "/log-level"]) {
     expect((await ask(path)).status, path).toBe(404);
   }
 });
