@@ -1,10 +1,10 @@
 // What is said of documents that were refused.
 
 import type { Log } from "../base/index.ts";
-import type { LocatedIssue } from "../config/index.ts";
+import type { RegistryIssue } from "../discovery/index.ts";
 
 /** A line for each issue. */
-export function logRejection(log: Log, issues: readonly LocatedIssue[], isAnyInForce: boolean): void {
+export function logRejection(log: Log, issues: readonly RegistryIssue[], isAnyInForce: boolean): void {
   for (const { where, path, message, hint } of issues) {
     const text = `${where}: ${path === "" ? "" : `${path} `}${message}${hint === undefined ? "" : ` (${hint})`}`;
     const rest = isAnyInForce ? "the last good stays" : "nothing good was read yet";
@@ -13,6 +13,6 @@ export function logRejection(log: Log, issues: readonly LocatedIssue[], isAnyInF
 }
 
 /** The first of them, for who asks why it is not ready. */
-export function summarize([first]: readonly LocatedIssue[]): string | undefined {
+export function summarize([first]: readonly RegistryIssue[]): string | undefined {
   return first && `${first.where}: ${first.message}`;
 }
