@@ -162,6 +162,8 @@ export const VITAL_WINDOW_OFFSET = 96;
 export const VITAL_WINDOW_BEFORE_OFFSET = 104;
 /** u64 µs when this half of the window began. */
 export const VITAL_WINDOW_AT_OFFSET = 112;
+/** 1 = nobody was at its address when we looked last, or it said that it goes (balancer/returns.ts). */
+export const VITAL_AWAY_OFFSET = 120;
 export const VITAL_BYTES = 128;
 export const VITALS = TUNINGS + TUNING_BYTES * SERVICES_MAX;
 

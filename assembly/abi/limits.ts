@@ -271,6 +271,12 @@ export const LINGER_TIMEOUT_MS = 1000;
 export const ROOM_SCAN_MAX = 256;
 /** How often those whom that limit keeps waiting ask again: other workers free connections without telling. */
 export const REFUSED_RETRY_MS = 20;
+
+/** Instances that a worker visits to see whether they are back, at once; a request finds out for those beyond. */
+export const VISITS_MAX = 64;
+/** Before the first visit and between the later ones: a second is what a caller may wait for one that is back. */
+export const VISIT_GAP_MS = 50;
+export const VISIT_GAP_MS_MAX = 1000;
 /** Sidecars that a request may pass (DESIGN §2: above 8, `loop`). */
 export const HOPS_MAX = 8;
 /** Attempts of one exchange, the first included; the skip list of a pick holds three. */

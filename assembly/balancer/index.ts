@@ -19,6 +19,7 @@
 //   stateOf(slot) · generationOf(slot) · weightOf(slot) · serviceOf(set) · memberCountOf(set) · modeOf(set)
 //   eject(slot) · restore(slot) → 1 if this call changed it
 //   markSilent(slot) → 1 if set aside · clearSilent(slot) → 1 if back · ejectionReason(slot) → EJECTED_* or 0
+//   noteAway(slot) · isAway(slot) → 1 | 0 · noteBack(slot) → 1 if it was away and is a newcomer now · welcome(slot)
 //   report(slot, inflight, latencyUs, flags)   an instance's load report; REPORT_* flags
 //   recordEstimate(slot, us) · estimateLatency(slot) → µs   the app beside us, for our own reports
 //   count(cell, delta) · observeLatency(cellBase, us) · observeInstance(slot, us, RESULT_*)
@@ -64,12 +65,13 @@ import {
   stateOf,
   weightOf,
 } from "./instances.ts";
-import { report } from "./load.ts";
 import { count, observeLatency } from "./metrics.ts";
 import { clearSilent, ejectionReason, markSilent } from "./outlier.ts";
 import { pick, pickOnce } from "./pick.ts";
 import { isProven } from "./proof.ts";
 import { takeToken } from "./rates.ts";
+import { report } from "./reports.ts";
+import { isAway, noteAway, noteBack, welcome } from "./returns.ts";
 import { addMember, beginSet, clearSet, commitSet, memberCountOf, modeOf, preferLocal, serviceOf } from "./sets.ts";
 import { observeInstance } from "./stats.ts";
 import { setTime } from "./time.ts";
@@ -99,11 +101,14 @@ export {
   estimateLatency,
   generationOf,
   inflightOf,
+  isAway,
   isProven,
   leave,
   markSilent,
   memberCountOf,
   modeOf,
+  noteAway,
+  noteBack,
   observeInstance,
   observeLatency,
   pendingAdded,
@@ -133,4 +138,5 @@ export {
   takeToken,
   waitForAdmission,
   weightOf,
+  welcome,
 };

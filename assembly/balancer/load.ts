@@ -9,9 +9,11 @@
 // that a caller with much to send does not pour it all onto the one that reported last.
 //
 // Our own view is a peak-EWMA (Finagle): up at once, down over ten seconds, and towards zero while nobody asks, so that
-// an instance that was slow is tried again. Failures count as slow.
+// an instance that was slow is tried again. Failures count as slow. One peak (a collection of garbage, a connection
+// that was just opened) would keep an instance idle for half a minute where there is little to do: so an average that is
+// older than a second is doubted, the less often the slower it says the instance is. Failures are not.
 
-import { REPORT_DRAINING, RESULT_FAILED } from "../abi/balancer-codes.ts";
+import { RESULT_FAILED } from "../abi/balancer-codes.ts";
 import {
   INSTANCES_MAX,
   TUNING_REPORTED_OFFSET,
@@ -22,14 +24,16 @@ import {
   VITAL_REPORT_USES_OFFSET,
   VITAL_REPORTED_AT_OFFSET,
 } from "../abi/balancer-table.ts";
+import { randomNext } from "../core/random.ts";
 import { loadOf } from "./gauges.ts";
-import { noteDraining } from "./outlier.ts";
 import { now, nowMs } from "./time.ts";
 import { tuningOf } from "./tuning.ts";
 import { serviceOfSlot, vitalOf } from "./vitals.ts";
 
 /** Time constant of the average (Finagle's and Linkerd's 10 s). */
 const DECAY_MS: f32 = 10000;
+/** What nobody has measured for so long is a memory. */
+const FRESH_MS: u32 = 1000;
 /** A failure counts as so many times slower than what is known, at least and at most. */
 const FAILURE_FACTOR: f32 = 8;
 const FAILURE_US_MIN: f32 = 10000;
@@ -59,8 +63,8 @@ export let loadLatency: f32 = 0;
 /** Whether that is what the instance itself says. */
 export let loadIsReported: bool = false;
 
-/** Takes a load report: requests in flight at `slot`, µs that one takes there (0 = unknown), REPORT_* flags. */
-export function report(slot: u32, inflight: u32, latencyUs: u32, flags: u32): void {
+/** Takes a load report: requests in flight at `slot`, µs that one takes there (0 = unknown). */
+export function learnReport(slot: u32, inflight: u32, latencyUs: u32): void {
   assert(slot < u32(INSTANCES_MAX));
   const vital = vitalOf(slot);
   const own = loadOf(slot);
@@ -69,7 +73,6 @@ export function report(slot: u32, inflight: u32, latencyUs: u32, flags: u32): vo
   atomic.store<u64>(vital + VITAL_REPORT_OFFSET, (u64(latency) << 32) | u64(min<u32>(others, i32.MAX_VALUE)));
   atomic.store<u64>(vital + VITAL_REPORTED_AT_OFFSET, now);
   atomic.store<u32>(vital + VITAL_REPORT_USES_OFFSET, 0);
-  noteDraining(slot, (flags & REPORT_DRAINING) != 0);
   const service = serviceOfSlot(slot);
   if (service == 0) return;
   const tuning = tuningOf(service - 1);
@@ -109,16 +112,32 @@ export function readLoad(slot: u32): void {
   let others = mean + (f32(i32(told)) - mean) * (fade / (fade + f32(i32(age))));
   if (others < mean && atomic.load<u32>(vital + VITAL_REPORT_USES_OFFSET) >= REPORT_USES_MAX) others = mean;
   loadRequests = others + own;
-  const failedAt = atomic.load<u32>(vital + VITAL_FAILED_AT_OFFSET);
   if (reported == 0) loadLatency = ownLatency(slot);
-  else if (failedAt != 0 && nowMs() - failedAt < FAILURE_MEMORY_MS) loadLatency = max<f32>(reported, ownLatency(slot));
-  else loadLatency = reported;
+  else loadLatency = hasFailed(slot) ? max<f32>(reported, ownLatency(slot)) : reported;
+}
+
+/** Whether an instance has failed lately. */
+function hasFailed(slot: u32): bool {
+  const at = atomic.load<u32>(vitalOf(slot) + VITAL_FAILED_AT_OFFSET);
+  return at != 0 && nowMs() - at < FAILURE_MEMORY_MS;
 }
 
 /** A pick went by the report of `slot`. Not a locked addition: a use lost between two threads is no harm. */
 export function useReport(slot: u32): void {
   const ptr = vitalOf(slot) + VITAL_REPORT_USES_OFFSET;
   store<u32>(ptr, load<u32>(ptr) + 1);
+}
+
+/** What we have seen of an instance ourselves is of the past: its next answer is the first. */
+export function forgetSeen(slot: u32): void {
+  const vital = vitalOf(slot);
+  atomic.store<u64>(vital + VITAL_EWMA_OFFSET, 0);
+  atomic.store<u32>(vital + VITAL_FAILED_AT_OFFSET, 0);
+}
+
+/** So is what it reported. */
+export function forgetReport(slot: u32): void {
+  atomic.store<u64>(vitalOf(slot) + VITAL_REPORTED_AT_OFFSET, 0);
 }
 
 /** Takes one sample into the average of `slot`. */
@@ -145,7 +164,17 @@ export function learnLatency(slot: u32, us: u32, result: u32): void {
 /** Our own view of what a request takes at `slot`, µs, fading while nobody asks; 0 = never seen. */
 export function ownLatency(slot: u32): f32 {
   const seen = atomic.load<u64>(vitalOf(slot) + VITAL_EWMA_OFFSET);
-  return reinterpret<f32>(u32(seen)) * decay(nowMs() - u32(seen >> 32));
+  const age = nowMs() - u32(seen >> 32);
+  const average = reinterpret<f32>(u32(seen)) * decay(age);
+  if (age < FRESH_MS || average == 0 || hasFailed(slot)) return average;
+  return average * doubt();
+}
+
+/** The largest of three draws: below 1 / x once in x³. */
+function doubt(): f32 {
+  const draws = randomNext();
+  const largest = max<u32>(draws & 1023, max<u32>((draws >> 10) & 1023, (draws >> 20) & 1023));
+  return f32(i32(largest) + 1) * (1 / 1024);
 }
 
 /** e^(−age / DECAY_MS), near enough, without a table (a table would be data). */

@@ -39,6 +39,7 @@ import {
 } from "../abi/balancer-table.ts";
 import { randomBelow } from "../core/random.ts";
 import { eject, restore, stateOf } from "./instances.ts";
+import { forgetSeen } from "./load.ts";
 import {
   ejectedTotal,
   failingPeers,
@@ -124,6 +125,14 @@ export function noteDraining(slot: u32, isDraining: bool): void {
     const service = serviceOfSlot(slot);
     if (service != 0) setAside(slot, vital, service - 1, EJECTED_DRAINING, DRAINING_US);
   } else if (isEjected && atomic.load<u32>(vital + VITAL_REASON_OFFSET) == EJECTED_DRAINING) comeBack(slot, vital);
+}
+
+/** An instance that was away is here again: it is not held aside, unless it was set aside by hand. Any thread. */
+export function restoreReturned(slot: u32): void {
+  const vital = vitalOf(slot);
+  const isByHand = atomic.load<u64>(vital + VITAL_EJECTED_UNTIL_OFFSET) == 0;
+  forgetSeen(slot);
+  if ((stateOf(slot) & STATE_EJECTED) == 0 || !isByHand) comeBack(slot, vital);
 }
 
 /**
@@ -247,6 +256,8 @@ function settleTrial(slot: u32, vital: u32, result: u32): void {
   const until = atomic.load<u64>(vital + VITAL_EJECTED_UNTIL_OFFSET);
   if (until == 0 || until > now) return;
   if (result == RESULT_OK) {
+    // The failures that ejected it made its average a slow one's. This answer is the first of a new one.
+    forgetSeen(slot);
     noteOk(vital);
     comeBack(slot, vital);
     return;

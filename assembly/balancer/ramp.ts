@@ -40,6 +40,15 @@ export function passesRamp(slot: u32): bool {
   return randomNext() < max<u32>(CHANCE_MIN, u32((age << 32) / windowUs));
 }
 
+/** Makes a newcomer of an instance that is back; returns until when it is one, 0 = no time at all. Any thread. */
+export function rejoin(slot: u32, service: u32): u64 {
+  const window = u64(load<u32>(tuningOf(service), TUNING_SLOW_START_OFFSET)) * 1000;
+  const ptr = vitalOf(slot) + VITAL_JOINED_OFFSET;
+  if (window == 0 || load<u64>(ptr) == 0) return 0;
+  atomic.store<u64>(ptr, max<u64>(now, JOINED_FIRST + 1));
+  return now + window;
+}
+
 /** Notes when members joined; returns until when the last of them is new, 0 = nobody is. Main thread. */
 export function noteJoined(block: u32, service: u32): u64 {
   const tuning = tuningOf(service);

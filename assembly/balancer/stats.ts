@@ -43,8 +43,8 @@ export function observeInstance(slot: u32, us: u32, result: u32): void {
   store<u64>(ptr, load<u64>(ptr, STAT_SUM_OFFSET) + u64(us), STAT_SUM_OFFSET);
   const bucketPtr = ptr + STAT_BUCKETS_OFFSET + bucketOf(us) * 4;
   store<u32>(bucketPtr, load<u32>(bucketPtr) + 1);
+  judge(slot, result); // first: who comes back by this answer is known by it alone
   if (result != RESULT_UNKNOWN) learnLatency(slot, us, result);
-  judge(slot, result);
 }
 
 /** Requests (below) and failures (above) of a slot over all workers, 32 bits of each: for differences. */

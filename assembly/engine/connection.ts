@@ -36,6 +36,7 @@ import { receiveDownstreamEnd, receivePipelineEnd } from "./proxy/leave.ts";
 import { noteHeard } from "./proxy/liveness.ts";
 import { loseConnection, loseStreams, receiveCredit, serveConnection } from "./proxy/loss.ts";
 import { CP_PROGRESS, CP_WRITTEN, connectionReady, drainConnection } from "./proxy/upstream.ts";
+import { noteReached } from "./proxy/visits.ts";
 import { appendBacklog } from "./tables/backlog.ts";
 import {
   C_BACKLOG_BYTES,
@@ -122,6 +123,8 @@ export function receiveConnected(connection: u32): void {
     requestClose(connection); // its instance went away meanwhile
     return;
   }
+  // HTTP/2 has to speak first (events.ts).
+  if (load<u8>(connection, C_PROTOCOL) != PROTOCOL_H2) noteReached(connection);
   serveConnection(connection);
   markDirty(connection);
 }

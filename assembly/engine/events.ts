@@ -26,6 +26,7 @@ import {
   receiveUpstreamReset,
 } from "./proxy/response.ts";
 import { drainConnection, noteReady } from "./proxy/upstream.ts";
+import { noteReached } from "./proxy/visits.ts";
 
 /** An event of a client's connection. */
 export function handleRequestEvent(event: i32): void {
@@ -84,6 +85,7 @@ export function handleResponseEvent(connection: u32, event: i32): void {
       break;
     case EVENT_READY:
       noteReady(connection);
+      noteReached(connection);
       serveConnection(connection);
       break;
     default:

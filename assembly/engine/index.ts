@@ -27,11 +27,12 @@ import { holdDeadline } from "./proxy/hold.ts";
 import { createLog, droppedEntries, setAccessLogOn } from "./proxy/log.ts";
 import { serveRefused } from "./proxy/loss.ts";
 import { drainGone } from "./proxy/membership.ts";
-import { idleReportsAt, reportIdle } from "./proxy/reports.ts";
+import { findApp, idleReportsAt, reportIdle } from "./proxy/reports.ts";
 import { passDue } from "./proxy/response.ts";
 import { checkUpstream } from "./proxy/rest.ts";
 import { refusedDeadline } from "./proxy/room.ts";
 import { createSilence } from "./proxy/silence.ts";
+import { createVisits, payVisits, visitsAt } from "./proxy/visits.ts";
 import { seedRandom } from "./random.ts";
 import { activateSnapshot, hasSnapshot, isClaimed, snapshotSpare } from "./route/index.ts";
 import { forgetConnection, hasMoreRecords, writeRecords } from "./sweep.ts";
@@ -61,6 +62,7 @@ export function start(worker: u32, seed: u32, nowUs: f64): void {
   createLog();
   createBudgets();
   createSilence();
+  createVisits();
   startTimers(u64(nowUs));
   seedRandom(seed + worker * 0x9e3779b9);
 }
@@ -74,7 +76,10 @@ export function snapshotArea(): u32 {
 export function loadSnapshot(length: u32, nowUs: f64): i32 {
   setClock(nowUs);
   const code = activateSnapshot(snapshotSpare(), length);
-  if (code == 0) drainGone();
+  if (code == 0) {
+    drainGone();
+    findApp();
+  }
   return code;
 }
 
@@ -165,11 +170,13 @@ export function advance(nowUs: f64): void {
   passDue();
   const refused = refusedDeadline();
   if (refused != 0 && refused <= now) serveRefused();
+  payVisits();
 }
 
 /** The next time at which `advance` has something to do, µs; 0 = none. */
 export function deadline(): f64 {
-  return f64(earlier(earlier(nextDeadline(), holdDeadline()), earlier(idleReportsAt(), refusedDeadline())));
+  const others = earlier(earlier(idleReportsAt(), refusedDeadline()), visitsAt());
+  return f64(earlier(earlier(nextDeadline(), holdDeadline()), others));
 }
 
 /** From now on connections take no new requests once their peers had time to hear of it. */

@@ -54,6 +54,10 @@ export interface BalancerExports {
   estimateLatency(slot: number): number;
   markSilent(slot: number): number;
   clearSilent(slot: number): number;
+  noteAway(slot: number): void;
+  noteBack(slot: number): number;
+  isAway(slot: number): number;
+  welcome(slot: number): void;
   ejectionReason(slot: number): number;
   create(): void;
   setInstance(slot: number, weight: number, generation: number): void;
@@ -197,9 +201,16 @@ export class Balancer {
     this.#exports.setWeight(slot, weight);
   }
 
-  /** Replaces the STATE_* bits of `mask` by `bits`; says whether that changed anything. */
+  /**
+   * Replaces the STATE_* bits of `mask` by `bits`; says whether that changed anything. An instance that becomes
+   * eligible by it is a newcomer: what was known of it is forgotten.
+   */
   setState(slot: number, mask: number, bits: number): boolean {
-    return this.#exports.setState(slot, mask, bits) === 1;
+    const isChanged = this.#exports.setState(slot, mask, bits) === 1;
+    if (!isChanged || this.#exports.stateOf(slot) !== 0) return isChanged;
+    this.#exports.setTime(this.#nowUs());
+    this.#exports.welcome(slot);
+    return true;
   }
 
   /** STATE_* bits of a slot. */

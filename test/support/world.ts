@@ -148,7 +148,11 @@ export class Wire {
     return this.read().toString("latin1");
   }
 
+  /** Whether the engine wrote anything to it: else it was opened for nobody yet. */
+  isAsked = false;
+
   deliver(sent: Buffer): void {
+    this.isAsked = true;
     const bytes = this.corrupt?.(sent) ?? sent;
     this.#inbox.push(bytes);
     this.onBytes?.(bytes);
@@ -168,6 +172,11 @@ export class World {
   readonly wires = new Map<number, Wire>();
   /** Upstream wires in the order in which they were opened. */
   readonly upstreams: Wire[] = [];
+  /** Those of them that were sent something: others are visits (proxy/visits.ts). */
+  get asked(): Wire[] {
+    return this.upstreams.filter(({ isAsked }) => isAsked);
+  }
+
   /** What becomes of a connect: connected at once by default. Names are `service/id`. */
   onConnect: (wire: Wire, name: string) => void = (wire) => this.#later(() => wire.connect());
   logs: Buffer[] = [];

@@ -93,11 +93,13 @@ function isBetter(requests: f32, latency: f32, hot: f32): bool {
       ? isWorthQueueing(requests, latency, bestLatency, hot)
       : !isWorthQueueing(bestRequests, bestLatency, latency, hot);
   }
-  if (!isHot) {
+  // Who was never measured is taken to be as fast as the other: taken for faster, it would be flooded until it answers.
+  if (!isHot && latency != 0 && bestLatency != 0) {
     if (latency * LATENCY_RATIO < bestLatency) return true;
     if (bestLatency * LATENCY_RATIO < latency) return false;
   }
-  return requests != bestRequests ? requests < bestRequests : latency < bestLatency;
+  // Equal ones leave it to the draw: by latency, noise would give one of them everything while there is little to do.
+  return requests < bestRequests;
 }
 
 /** Whether a hot member is still the quicker one: the cold one is slower by more than the hot one's queue explains. */

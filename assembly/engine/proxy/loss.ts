@@ -8,6 +8,7 @@ import {
   ROLE_DOWNSTREAM,
   ROLE_UPSTREAM,
 } from "../../abi/engine-codes.ts";
+import { isAway, noteAway } from "../balancer.ts";
 import {
   C_INSTANCE,
   C_OUT_IN_FLIGHT,
@@ -28,6 +29,7 @@ import { flushBlocked, flushStream } from "./flow.ts";
 import { receiveDownstreamReset } from "./leave.ts";
 import { releaseStream } from "./leg.ts";
 import { OUTCOME_CONNECT_FAILED, OUTCOME_TIMEOUT } from "./metrics.ts";
+import { noteReach } from "./reports.ts";
 import { loseUpstream } from "./response.ts";
 import { restH2, returnConnection } from "./rest.ts";
 import { nextRefused, noteRefused, takeRefused } from "./room.ts";
@@ -41,22 +43,26 @@ import {
   firstWaiting,
   hasConnections,
   isMute,
+  isReached,
   needsConnect,
   openConnection,
   removeConnection,
   takeIdle,
 } from "./upstream.ts";
+import { planVisit } from "./visits.ts";
 
 /** An upstream connection is gone: its streams fail, and those who waited for it look elsewhere. */
 export function loseConnection(connection: u32, connectReason: u32): void {
   const slot = load<u32>(connection, C_INSTANCE);
   const isUnborn = hasFlag(connection, CONNECTION_CONNECTING) || isMute(connection);
+  const wasBusy = load<u32>(connection, C_STREAM_COUNT) != 0;
   setFlag(connection, CONNECTION_DRAINING);
   if (!isUnborn) loseStreams(connection, REASON_UPSTREAM_RESET);
   removeConnection(connection);
   if (isUnborn) failWaiting(connection, connectReason);
   serveWaiting(slot); // what it held against the limits may serve others
   serveRefused();
+  if ((isUnborn || wasBusy || isAway(slot) != 0) && !hasConnections(slot)) planVisit(connection);
 }
 
 /**
@@ -68,6 +74,11 @@ export function failWaiting(connection: u32, reason: u32): void {
   setFlag(connection, CONNECTION_DRAINING);
   store<u8>(connection, 1, CP_IS_READY);
   const slot = load<u32>(connection, C_INSTANCE);
+  // One connect may fail where others are open: that one is busy, not away.
+  if (!isReached(slot)) {
+    noteAway(slot);
+    noteReach(slot);
+  }
   const kind = load<u8>(connection, CP_KIND);
   const outcome = reason == REASON_CONNECT_TIMEOUT ? OUTCOME_TIMEOUT : OUTCOME_CONNECT_FAILED;
   let exchange = firstUnserved(slot, kind);

@@ -6,11 +6,11 @@
 
 import { REPORT_DRAINING } from "../../abi/balancer-codes.ts";
 import { NONE, PROTOCOL_H2, ROLE_DOWNSTREAM } from "../../abi/engine-codes.ts";
-import { CONNECTION_BYTES, CONNECTIONS } from "../../abi/engine-memory.ts";
+import { CONNECTION_BYTES, CONNECTIONS, UPSTREAM_POOLS_MAX } from "../../abi/engine-memory.ts";
 import { LISTENER_INBOUND } from "../../abi/engine-records.ts";
 import { INSTANCE_FLAGS, INSTANCE_IS_APP, INSTANCE_IS_SIDECAR } from "../../abi/policy.ts";
 import { readU32 } from "../../core/bytes.ts";
-import { estimateLatency, inflightOf, recordEstimate, report } from "../balancer.ts";
+import { estimateLatency, inflightOf, isAway, recordEstimate, report } from "../balancer.ts";
 import { reportedAtH2, sendReportH2, takesReportsH2 } from "../h2/index.ts";
 import { now } from "../http/event.ts";
 import { instanceAt } from "../route/index.ts";
@@ -27,6 +27,7 @@ import {
   hasFlag,
 } from "../tables/connections.ts";
 import { markDirty } from "../tables/output.ts";
+import { isReached } from "./upstream.ts";
 
 /** Between two reports of a connection that writes (DESIGN §2). */
 const GAP_US: u64 = 10000;
@@ -41,12 +42,33 @@ let estimate: u32 = 0;
 let estimatedAt: u64 = 0;
 /** When idle connections are looked at next, µs; 0 = there are none. */
 let idleAt: u64 = 0;
+/** Whether the app could not be reached, as it was told last, and since when that is so, µs. */
+let isAppAway: bool = false;
+let changedAt: u64 = 0;
+
+/** A new snapshot is in force: it may have an app. */
+export function findApp(): void {
+  appSlot = NONE;
+  for (let slot: u32 = 0; slot < <u32>UPSTREAM_POOLS_MAX && appSlot == <u32>NONE; slot += 1) {
+    const record = instanceAt(slot);
+    if (record != 0 && (load<u8>(record, INSTANCE_FLAGS) & INSTANCE_IS_APP) != 0) appSlot = slot;
+  }
+}
+
+/** The app became reachable, or is it no more: callers hear of it at once. */
+export function noteReach(slot: u32): void {
+  if (slot != appSlot) return;
+  const isNow = isAway(slot) != 0 && !isReached(slot);
+  if (isNow == isAppAway) return;
+  isAppAway = isNow;
+  changedAt = now;
+  idleAt = now;
+}
 
 /** A request ended, before its `release`: if it was the app's, its time goes into the estimate. */
 export function noteTaken(slot: u32, us: u32): void {
   const record = instanceAt(slot);
   if (record == 0 || (load<u8>(record, INSTANCE_FLAGS) & INSTANCE_IS_APP) == 0) return;
-  appSlot = slot;
   recordEstimate(slot, us);
 }
 
@@ -69,7 +91,8 @@ export function reportIdle(): void {
   const end = connectionsEnd();
   for (let connection: u32 = CONNECTIONS; connection < end; connection += CONNECTION_BYTES) {
     if (load<u8>(connection, C_IN_USE) == 0 || !isCaller(connection)) continue;
-    const due = reportedAtH2(connection) + IDLE_US;
+    const reportedAt = reportedAtH2(connection);
+    const due = reportedAt <= changedAt ? now : reportedAt + IDLE_US;
     if (due <= now) {
       sendReport(connection);
       markDirty(connection);
@@ -100,6 +123,7 @@ function sendReport(connection: u32): void {
     estimate = estimateLatency(appSlot);
     estimatedAt = now;
   }
-  const flags = hasFlag(connection, CONNECTION_DRAINING) ? REPORT_DRAINING : 0;
+  // An app that cannot be reached takes as little as one that drains.
+  const flags = isAppAway || hasFlag(connection, CONNECTION_DRAINING) ? REPORT_DRAINING : 0;
   sendReportH2(connection, inflightOf(appSlot), estimate, flags, now);
 }

@@ -13,7 +13,14 @@ import { COUNTER_CONNECTIONS, COUNTER_PENDING } from "../../abi/balancer-codes.t
 import { PROTOCOL_H1, PROTOCOL_H2, ROLE_UPSTREAM } from "../../abi/engine-codes.ts";
 import { UPSTREAM_POOL_BYTES, UPSTREAM_POOLS } from "../../abi/engine-memory.ts";
 import { SETTINGS_ACK_TIMEOUT_MS } from "../../abi/limits.ts";
-import { INSTANCE_GENERATION, POLICY_CONNECT_TIMEOUT, POLICY_SERVICE } from "../../abi/policy.ts";
+import {
+  INSTANCE_FLAGS,
+  INSTANCE_GENERATION,
+  INSTANCE_IS_DRAINING,
+  INSTANCE_IS_PRESENT,
+  POLICY_CONNECT_TIMEOUT,
+  POLICY_SERVICE,
+} from "../../abi/policy.ts";
 import { admit, connectionClosed, connectionOpened, leave, pendingAdded, pendingRemoved } from "../balancer.ts";
 import { startH1 } from "../h1/index.ts";
 import { canOpenH2, maxStreamsH2, startH2 } from "../h2/index.ts";
@@ -79,6 +86,7 @@ export const CP_IS_USED: u32 = C_PROXY + 30; // u8: has carried an exchange befo
 export const CP_IS_READY: u32 = C_PROXY + 31; // u8: the peer's first SETTINGS arrived (HTTP/2)
 export const CP_SERVICE: u32 = C_PROXY + 32; // service whose connection limit counts it
 export const CP_PINGS: u32 = C_PROXY + 36; // u8 questions asked since the peer said anything else (liveness.ts)
+export const CP_PATIENCE: u32 = C_PROXY + 38; // u16: its connect's time limit, tenths of a second
 export const CP_HEARD: u32 = C_PROXY + 40; // u32 ms of the last byte read
 export const CP_PINGED: u32 = C_PROXY + 44; // u32 ms: when the question under way was asked, 0 = none is
 /** u32 ms: when the socket was opened, in the place of the one above: who has not spoken yet is not asked. */
@@ -161,16 +169,35 @@ export function hasConnections(slot: u32): bool {
   return load<u32>(poolOf(slot), U_ALL) != 0;
 }
 
+/** Whether the instance speaks on a connection that takes exchanges. */
+export function isReached(slot: u32): bool {
+  let connection = load<u32>(poolOf(slot), U_ALL);
+  while (connection != 0) {
+    if (isOpen(connection, load<u8>(connection, CP_KIND)) && !isMute(connection)) return true;
+    connection = load<u32>(connection, CP_POOL_NEXT);
+  }
+  return false;
+}
+
 /** Starts a connect for an exchange's kind; false when a limit or the table forbids it. */
 export function openConnection(slot: u32, exchange: u32): bool {
   const service = load<u32>(exchange + X_POLICY, POLICY_SERVICE);
+  return openUpstream(
+    slot,
+    load<u8>(exchange, X_KIND),
+    service,
+    load<u32>(exchange + X_POLICY, POLICY_CONNECT_TIMEOUT),
+  );
+}
+
+/** Starts a connect; false when a limit or the table forbids it. */
+export function openUpstream(slot: u32, kind: u8, service: u32, timeoutMs: u32): bool {
   if (admit(service, COUNTER_CONNECTIONS) == 0) return false;
   const connection = createConnection();
   if (connection == 0) {
     leave(service, COUNTER_CONNECTIONS);
     return false;
   }
-  const kind = load<u8>(exchange, X_KIND);
   store<u8>(connection, ROLE_UPSTREAM, C_ROLE);
   store<u8>(connection, kind == KIND_H2 ? PROTOCOL_H2 : PROTOCOL_H1, C_PROTOCOL);
   store<u8>(connection, kind, CP_KIND);
@@ -188,7 +215,8 @@ export function openConnection(slot: u32, exchange: u32): bool {
   store<u32>(pool, connection, U_ALL);
   addConnecting(pool, kind, 1);
   connectionOpened(slot);
-  store<u32>(connection, load<u32>(exchange + X_POLICY, POLICY_CONNECT_TIMEOUT), CP_CONNECT_TIMEOUT);
+  store<u32>(connection, timeoutMs, CP_CONNECT_TIMEOUT);
+  store<u16>(connection, u16(min<u32>((timeoutMs + 99) / 100, 0xffff)), CP_PATIENCE);
   store<u32>(connection, 0, CP_IDLE_NEXT);
   if (connectTail != 0) store<u32>(connectTail, connection, CP_IDLE_NEXT);
   else connectHead = connection;
@@ -284,6 +312,15 @@ export function firstConnection(slot: u32): u32 {
 /** Generation of the instance that a slot's connections lead to. */
 export function poolGeneration(slot: u32): u32 {
   return load<u32>(poolOf(slot), U_GENERATION);
+}
+
+/** Whether the snapshot in force still offers the instance that a slot's connections lead to. */
+export function isOffered(slot: u32): bool {
+  const record = instanceAt(slot);
+  if (record == 0) return false;
+  const flags = load<u8>(record, INSTANCE_FLAGS);
+  if ((flags & INSTANCE_IS_PRESENT) == 0 || (flags & INSTANCE_IS_DRAINING) != 0) return false;
+  return load<u32>(record, INSTANCE_GENERATION) == poolGeneration(slot);
 }
 
 // ── Exchanges that wait for a connection ─────────────────────────────────────────────────────────

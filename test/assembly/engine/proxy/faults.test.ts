@@ -218,7 +218,7 @@ test("a POST that was handed to the socket may be with the server: it is never s
   const client = world.accept().send("POST / HTTP/1.1\r\nhost: web\r\ncontent-length: 4\r\n\r\nbody");
   world.upstreams[0]!.connect().destroy();
   world.pass(1_000);
-  expect(world.upstreams.length).toBe(1);
+  expect(world.asked.length).toBe(1);
   expect(client.text()).toContain("x-pillion-reason: upstream-reset");
 });
 

@@ -57,7 +57,7 @@ test("a calling sidecar hears of the load with the answers, at most every 10 ms;
   for (const id of [1, 3, 5, 7]) sidecar.say(h2.headers(id, REQUEST, WHOLE));
   stranger.say(h2.headers(1, REQUEST, WHOLE));
   const app = new Peer(world.upstreams[0]!, true).say(h2.settings());
-  expect(sidecar.reports()).toEqual([]); // nothing is known before the first answer
+  expect(sidecar.reports()).toEqual([[0, 0, 0]]); // with the connection's first bytes: idle, no answer seen yet
   world.pass(20);
   app.say(h2.headers(1, [[":status", "200"]], WHOLE));
   app.say(h2.headers(3, [[":status", "200"]], WHOLE));

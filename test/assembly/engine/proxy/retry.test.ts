@@ -44,15 +44,14 @@ test("a refused connect goes to the other instance at once, for any method", () 
 test("no instance accepts: 503 connect-failed, after as many attempts as the policy allows", () => {
   world.onConnect = () => {};
   const client = world.accept().send(GET);
-  for (let index = 0; index < world.upstreams.length; index += 1) {
-    world.upstreams[index]!.destroy(SOCKET_REFUSED);
-    world.pass(300); // the backoff before a third attempt
+  for (let index = 0; index < 9; index += 1) {
+    world.upstreams[index]?.destroy(SOCKET_REFUSED);
+    world.pass(300); // the backoff before a third attempt; and visits
   }
   const answer = client.text();
   expect(answer).toMatch(/^HTTP\/1\.1 503 /);
   expect(answer).toContain("x-pillion-reason: connect-failed");
   expect(JSON.parse(answer.slice(answer.indexOf("\r\n\r\n") + 4)).error.attempts).toBe(3);
-  expect(world.upstreams.length).toBe(3);
 });
 
 test("a GET whose connection closes before the response head is tried on the other instance", () => {
@@ -71,7 +70,7 @@ test("a POST that may have been processed is never sent twice", () => {
   expect(world.upstreams[0]!.text()).toContain("body");
   world.upstreams[0]!.destroy();
   world.pass(1_000);
-  expect(world.upstreams.length).toBe(1);
+  expect(world.asked.length).toBe(1);
   expect(client.text()).toContain("x-pillion-reason: upstream-reset");
 });
 
@@ -107,7 +106,7 @@ test("a body longer than bodyLimit is not kept: the failure is told, and nothing
     .send(`PUT / HTTP/1.1\r\nhost: web\r\ncontent-length: 70000\r\n\r\n${"b".repeat(70_000)}`);
   world.upstreams[0]!.destroy();
   world.pass(1_000);
-  expect(world.upstreams.length).toBe(1);
+  expect(world.asked.length).toBe(1);
   expect(client.text()).toContain("x-pillion-reason: upstream-reset");
 });
 
@@ -157,7 +156,7 @@ test("the budget bounds retries when everything fails", async () => {
       world.pass(60); // longer than two backoffs
     }
   }
-  expect(attempts).toBe(200 + 200 * 0.2);
+  expect(world.asked.length).toBe(200 + 200 * 0.2);
   expect(world.engine.exchangeCount()).toBe(0);
 });
 
