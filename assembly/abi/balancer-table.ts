@@ -143,8 +143,6 @@ export const VITAL_EJECTED_UNTIL_OFFSET = 32;
 export const VITAL_TRIAL_AT_OFFSET = 40;
 /** EJECTED_*: why it was ejected last. */
 export const VITAL_REASON_OFFSET = 48;
-/** When it failed last, ms; 0 = never. */
-export const VITAL_FAILED_AT_OFFSET = 52;
 /** u64 µs when it came back from an ejection. */
 export const VITAL_RESTORED_AT_OFFSET = 56;
 /** u64: peak-EWMA of latencies as f32 µs below, its time in ms above. */
@@ -164,6 +162,8 @@ export const VITAL_WINDOW_BEFORE_OFFSET = 104;
 export const VITAL_WINDOW_AT_OFFSET = 112;
 /** 1 = nobody was at its address when we looked last, or it said that it goes (balancer/returns.ts). */
 export const VITAL_AWAY_OFFSET = 120;
+/** When it failed last, ms; 0 = never. In this line, because picks read it. */
+export const VITAL_FAILED_AT_OFFSET = 124;
 export const VITAL_BYTES = 128;
 export const VITALS = TUNINGS + TUNING_BYTES * SERVICES_MAX;
 

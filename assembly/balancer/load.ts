@@ -45,10 +45,12 @@ const REPORT_AGE_MAX_US: u64 = 3000000;
 /** Picks for which an idle-looking report is believed. */
 const REPORT_USES_MAX: u32 = 16;
 /** A report's count fades over so many times the latency it tells, at least REPORT_FADE_US_MIN. */
-const REPORT_FADE: f32 = 2;
-const REPORT_FADE_US_MIN: f32 = 20000;
+const REPORT_FADE: i32 = 2;
+const REPORT_FADE_US_MIN: i32 = 20000;
 /** What tells hot from cold is this quantile of the reported counts (Prequal: 0.84; 0.6 to 0.9 do well). */
 const HOT_QUANTILE: f32 = 0.75;
+/** What is believed of a latency, µs: ten minutes. */
+const LATENCY_US_MAX: u32 = 600000000;
 /** Weight of one report in the service's average. */
 const SPREAD_STEP: f32 = 0.0625;
 
@@ -69,7 +71,7 @@ export function learnReport(slot: u32, inflight: u32, latencyUs: u32): void {
   const vital = vitalOf(slot);
   const own = loadOf(slot);
   const others: u32 = inflight > own ? inflight - own : 0;
-  const latency = min<u32>(latencyUs, i32.MAX_VALUE);
+  const latency = min<u32>(latencyUs, LATENCY_US_MAX);
   atomic.store<u64>(vital + VITAL_REPORT_OFFSET, (u64(latency) << 32) | u64(min<u32>(others, i32.MAX_VALUE)));
   atomic.store<u64>(vital + VITAL_REPORTED_AT_OFFSET, now);
   atomic.store<u32>(vital + VITAL_REPORT_USES_OFFSET, 0);
@@ -95,30 +97,54 @@ export function openSpread(service: u32): f32 {
 
 /** Reads what is known of an instance into `loadRequests`, `loadLatency`, `loadIsReported`; after `openSpread`. */
 export function readLoad(slot: u32): void {
+  const bits = loadBits(slot, loadOf(slot), meanOthers);
+  loadIsReported = isReported(vitalOf(slot));
+  loadRequests = reinterpret<f32>(u32(bits >> 32));
+  loadLatency = reinterpret<f32>(u32(bits));
+}
+
+/** What the service's instances have of the others' requests on average. */
+export function meanOfOthers(): f32 {
+  return meanOthers;
+}
+
+/**
+ * The same as the bits of two f32, requests above and latency below; `own`: our requests there, `mean`:
+ * `meanOfOthers`. Plain loads of whole words, which do not tear: what is read is a moment old anyway.
+ */
+export function loadBits(slot: u32, ownCount: u32, mean: f32): u64 {
   const vital = vitalOf(slot);
-  const own = f32(i32(loadOf(slot)));
-  const at = atomic.load<u64>(vital + VITAL_REPORTED_AT_OFFSET);
-  const age = now > at ? now - at : 0;
-  loadIsReported = at != 0 && age < REPORT_AGE_MAX_US;
-  if (!loadIsReported) {
-    loadRequests = own;
-    loadLatency = ownLatency(slot);
-    return;
-  }
-  const told = atomic.load<u64>(vital + VITAL_REPORT_OFFSET);
-  const reported = f32(i32(told >> 32)); // signed conversions are one instruction; neither reaches 2^31
-  const mean = meanOthers;
-  const fade = max<f32>(REPORT_FADE_US_MIN, reported * REPORT_FADE);
-  let others = mean + (f32(i32(told)) - mean) * (fade / (fade + f32(i32(age))));
-  if (others < mean && atomic.load<u32>(vital + VITAL_REPORT_USES_OFFSET) >= REPORT_USES_MAX) others = mean;
-  loadRequests = others + own;
-  if (reported == 0) loadLatency = ownLatency(slot);
-  else loadLatency = hasFailed(slot) ? max<f32>(reported, ownLatency(slot)) : reported;
+  const own = f32(i32(ownCount));
+  if (!isReported(vital)) return (u64(reinterpret<u32>(own)) << 32) | u64(reinterpret<u32>(ownLatency(slot)));
+  const told = load<u64>(vital, VITAL_REPORT_OFFSET);
+  const age = larger(i32(now - load<u64>(vital, VITAL_REPORTED_AT_OFFSET)), 0);
+  const reportedUs = i32(told >> 32); // signed conversions are one instruction; neither reaches 2^31
+  const fade = larger(REPORT_FADE_US_MIN, reportedUs * REPORT_FADE);
+  const others = mean + (f32(i32(told)) - mean) * (f32(fade) / f32(fade + age));
+  // Of numbers that are not negative the bits are in the same order.
+  const bound = load<u32>(vital, VITAL_REPORT_USES_OFFSET) >= REPORT_USES_MAX ? reinterpret<i32>(mean) : 0;
+  const bounded = reinterpret<f32>(larger(reinterpret<i32>(others), bound));
+  let latency = f32(reportedUs);
+  if (reportedUs == 0) latency = ownLatency(slot);
+  else if (hasFailed(slot)) latency = max<f32>(latency, ownLatency(slot));
+  return (u64(reinterpret<u32>(bounded + own)) << 32) | u64(reinterpret<u32>(latency));
+}
+
+/** The larger of two, without a jump; they are less than 2^31 apart. */
+function larger(left: i32, right: i32): i32 {
+  const difference = left - right;
+  return left - (difference & (difference >> 31));
+}
+
+/** Whether what the instance said of itself is still of the present. */
+function isReported(vital: u32): bool {
+  const at = load<u64>(vital, VITAL_REPORTED_AT_OFFSET);
+  return at != 0 && now < at + REPORT_AGE_MAX_US;
 }
 
 /** Whether an instance has failed lately. */
 function hasFailed(slot: u32): bool {
-  const at = atomic.load<u32>(vitalOf(slot) + VITAL_FAILED_AT_OFFSET);
+  const at = load<u32>(vitalOf(slot), VITAL_FAILED_AT_OFFSET);
   return at != 0 && nowMs() - at < FAILURE_MEMORY_MS;
 }
 

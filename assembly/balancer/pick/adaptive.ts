@@ -15,96 +15,89 @@ import { randomBelow } from "../../core/random.ts";
 import { lookupLength, memberCount, memberSlot, memberWeight, totalWeight } from "../block.ts";
 import { isWanted } from "../eligible.ts";
 import { loadOf } from "../gauges.ts";
-import {
-  hasReports,
-  loadIsReported,
-  loadLatency,
-  loadRequests,
-  openSpread,
-  ownLatency,
-  readLoad,
-  useReport,
-} from "../load.ts";
+import { hasReports, loadBits, meanOfOthers, openSpread, ownLatency, useReport } from "../load.ts";
 import { drawCandidate, drawMember } from "./alias-table.ts";
 
 /** Draws for a second member before a walk looks for any. */
 const DRAWS_MAX: u32 = 4;
 /** Members that are looked at where there are reports. */
 const CHOICES: u32 = 5;
+/** More than the bits of any number of requests. */
+const NOTHING: u32 = 0xffffffff;
 /** Latencies closer than this are the same. */
 const LATENCY_RATIO: f32 = 1.8;
-
-// Per instance (thread): the best of the pick under way.
-let best: i32 = 0;
-let bestRequests: f32 = 0;
-let bestLatency: f32 = 0;
-let bestIsReported: bool = false;
 
 /** Picks by reports where there are any, else by what we have seen. */
 export function pickAdaptive(block: u32, service: u32): i32 {
   return hasReports(service) ? pickReported(block, service) : pickSeen(block);
 }
 
+// The best is kept in locals, requests and latencies as the bits of an f32: of numbers that are not negative these are
+// in the same order, and between integers one chooses without a jump.
 function pickReported(block: u32, service: u32): i32 {
   const hot = openSpread(service);
+  const mean = meanOfOthers();
   const count = memberCount(block);
-  best = NO_INSTANCE;
-  if (count <= CHOICES) {
-    let index = randomBelow(count);
-    for (let seen: u32 = 0; seen < count; seen += 1) {
-      if (isWanted(memberSlot(block, index))) consider(block, index, hot);
-      index = index + 1 == count ? 0 : index + 1;
-    }
-  } else {
-    for (let choice: u32 = 0; choice < CHOICES; choice += 1) {
-      const index = drawMember(block);
-      if (isWanted(memberSlot(block, index))) consider(block, index, hot);
-    }
-    if (best == NO_INSTANCE) {
-      const index = drawCandidate(block);
-      if (index != NO_INSTANCE) consider(block, index, hot);
-    }
+  const isWeighted = lookupLength(block) != 0;
+  const scans = count <= CHOICES;
+  let coldSlot: i32 = NO_INSTANCE;
+  let coldRequests: u32 = NOTHING;
+  let coldLatency: u32 = 0;
+  let hotSlot: i32 = NO_INSTANCE;
+  let hotRequests: u32 = NOTHING;
+  let hotLatency: u32 = 0;
+  const hotBits = reinterpret<u32>(hot);
+  let index = scans ? randomBelow(count) : 0;
+  for (let choice: u32 = min<u32>(count, CHOICES); choice != 0; choice -= 1) {
+    if (scans) index = index + 1 >= count ? 0 : index + 1;
+    else index = drawMember(block);
+    const slot = memberSlot(block, index);
+    if (!isWanted(slot)) continue;
+    const bits = loadBits(slot, loadOf(slot), mean);
+    const latency = reinterpret<f32>(u32(bits));
+    let requestsBits = u32(bits >> 32);
+    if (isWeighted) requestsBits = reinterpret<u32>(reinterpret<f32>(requestsBits) * weightFactor(block, index));
+    const latencyBits = u32(bits);
+    const isHot = u32(requestsBits > hotBits);
+    // Equal ones leave it to the draw: by latency, noise would give one of them everything while there is little to
+    // do. Who was never measured is taken to be as fast as the other: taken for faster, it would be flooded until it
+    // answers.
+    const isKnown = u32(latencyBits != 0) & u32(coldLatency != 0);
+    const isFaster = u32(latency * LATENCY_RATIO < reinterpret<f32>(coldLatency));
+    const isSlower = isKnown & u32(reinterpret<f32>(coldLatency) * LATENCY_RATIO < latency);
+    const isFewer = u32(requestsBits < coldRequests) & (isSlower ^ 1);
+    const cold = 0 - ((isHot ^ 1) & ((isKnown & isFaster) | isFewer));
+    coldSlot = (slot & cold) | (coldSlot & ~cold);
+    coldRequests = (requestsBits & cold) | (coldRequests & ~cold);
+    coldLatency = (latencyBits & cold) | (coldLatency & ~cold);
+    const warm = 0 - (isHot & u32(requestsBits < hotRequests));
+    hotSlot = (slot & warm) | (hotSlot & ~warm);
+    hotRequests = (requestsBits & warm) | (hotRequests & ~warm);
+    hotLatency = (latencyBits & warm) | (hotLatency & ~warm);
   }
-  if (best != NO_INSTANCE && bestIsReported) useReport(best);
+  if ((coldSlot & hotSlot) == NO_INSTANCE) {
+    const other = drawCandidate(block); // nobody of those drawn was wanted
+    coldSlot = other == NO_INSTANCE ? NO_INSTANCE : memberSlot(block, other);
+  }
+  let best = coldSlot;
+  if (coldSlot == NO_INSTANCE) best = hotSlot;
+  else if (hotSlot != NO_INSTANCE && isWorthQueueing(hotRequests, hotLatency, coldLatency, hot)) {
+    best = hotSlot;
+  }
+  if (best != NO_INSTANCE) useReport(best);
   return best;
 }
 
-/** Makes a member the best if it is better than the best so far. */
-function consider(block: u32, index: u32, hot: f32): void {
-  const slot = memberSlot(block, index);
-  if (i32(slot) == best) return;
-  readLoad(slot);
-  let requests = loadRequests;
-  if (lookupLength(block) != 0) {
-    // A member of twice the weight may have twice the requests.
-    requests *= f32(totalWeight(block)) / (f32(memberWeight(block, index)) * f32(memberCount(block)));
-  }
-  if (best != NO_INSTANCE && !isBetter(requests, loadLatency, hot)) return;
-  best = slot;
-  bestRequests = requests;
-  bestLatency = loadLatency;
-  bestIsReported = loadIsReported;
-}
-
-function isBetter(requests: f32, latency: f32, hot: f32): bool {
-  const isHot = requests > hot;
-  if (isHot != bestRequests > hot) {
-    return isHot
-      ? isWorthQueueing(requests, latency, bestLatency, hot)
-      : !isWorthQueueing(bestRequests, bestLatency, latency, hot);
-  }
-  // Who was never measured is taken to be as fast as the other: taken for faster, it would be flooded until it answers.
-  if (!isHot && latency != 0 && bestLatency != 0) {
-    if (latency * LATENCY_RATIO < bestLatency) return true;
-    if (bestLatency * LATENCY_RATIO < latency) return false;
-  }
-  // Equal ones leave it to the draw: by latency, noise would give one of them everything while there is little to do.
-  return requests < bestRequests;
+/** What makes a member's requests comparable: one of twice the weight may have twice as many. */
+function weightFactor(block: u32, index: u32): f32 {
+  return f32(totalWeight(block)) / (f32(memberWeight(block, index)) * f32(memberCount(block)));
 }
 
 /** Whether a hot member is still the quicker one: the cold one is slower by more than the hot one's queue explains. */
-function isWorthQueueing(requests: f32, latency: f32, coldLatency: f32, hot: f32): bool {
-  return latency > 0 && coldLatency > latency * LATENCY_RATIO * (1 + requests / max<f32>(1, hot));
+function isWorthQueueing(requestsBits: u32, latencyBits: u32, coldLatency: u32, hot: f32): bool {
+  const requests = reinterpret<f32>(requestsBits);
+  const latency = reinterpret<f32>(latencyBits);
+  return latency > 0 && reinterpret<f32>(coldLatency) > latency * LATENCY_RATIO * (1 + requests / max<f32>(1, hot));
 }
 
 function pickSeen(block: u32): i32 {
