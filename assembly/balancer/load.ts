@@ -10,8 +10,8 @@
 //
 // Our own view is a peak-EWMA (Finagle): up at once, down over ten seconds, and towards zero while nobody asks, so that
 // an instance that was slow is tried again. Failures count as slow. One peak (a collection of garbage, a connection
-// that was just opened) would keep an instance idle for half a minute where there is little to do: so an average that is
-// older than a second is doubted, the less often the slower it says the instance is. Failures are not.
+// that was just opened) would keep an instance idle for half a minute where there is little to do: so an average that
+// is older than a second is doubted, the less often the slower it says the instance is. Failures are not.
 
 import { RESULT_FAILED } from "../abi/balancer-codes.ts";
 import {

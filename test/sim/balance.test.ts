@@ -36,7 +36,8 @@ test("a table names every contender and marks the best", () => {
   const rows = simulate(worldOf("three", 3), CONTENDERS.slice(0, 3), 1);
   const text = formatRows(rows);
   for (const { name } of CONTENDERS.slice(0, 3)) expect(text).toContain(`| ${name} |`);
-  expect(text.match(/\*\*/g)).toHaveLength(2);
+  const best = Math.min(...rows.map(({ p99Ms }) => p99Ms));
+  expect(text.match(/\*\*/g)).toHaveLength(2 * rows.filter(({ p99Ms }) => p99Ms === best).length);
 });
 
 describe("two zones, most callers in one", () => {

@@ -3,8 +3,10 @@
 
 import { REASON_NO_INSTANCE } from "../../abi/engine-codes.ts";
 import { UPSTREAM_POOLS_MAX } from "../../abi/engine-memory.ts";
+import { INSTANCE_FLAGS, INSTANCE_GENERATION, INSTANCE_IS_DRAINING, INSTANCE_IS_PRESENT } from "../../abi/policy.ts";
+import { instanceAt } from "../route/index.ts";
 import { failAttempt } from "./attempt.ts";
-import { CP_POOL_NEXT, drainConnection, firstConnection, firstWaiting, isOffered } from "./upstream.ts";
+import { CP_POOL_NEXT, drainConnection, firstConnection, firstWaiting, poolGeneration } from "./upstream.ts";
 
 /** Drains what leads to instances that the snapshot in force no longer offers. */
 export function drainGone(): void {
@@ -25,4 +27,13 @@ export function drainGone(): void {
       exchange = first;
     }
   }
+}
+
+/** Whether the snapshot in force still offers the instance that a slot's connections lead to. */
+export function isOffered(slot: u32): bool {
+  const record = instanceAt(slot);
+  if (record == 0) return false;
+  const flags = load<u8>(record, INSTANCE_FLAGS);
+  if ((flags & INSTANCE_IS_PRESENT) == 0 || (flags & INSTANCE_IS_DRAINING) != 0) return false;
+  return load<u32>(record, INSTANCE_GENERATION) == poolGeneration(slot);
 }

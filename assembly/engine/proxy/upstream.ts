@@ -13,14 +13,7 @@ import { COUNTER_CONNECTIONS, COUNTER_PENDING } from "../../abi/balancer-codes.t
 import { PROTOCOL_H1, PROTOCOL_H2, ROLE_UPSTREAM } from "../../abi/engine-codes.ts";
 import { UPSTREAM_POOL_BYTES, UPSTREAM_POOLS } from "../../abi/engine-memory.ts";
 import { SETTINGS_ACK_TIMEOUT_MS } from "../../abi/limits.ts";
-import {
-  INSTANCE_FLAGS,
-  INSTANCE_GENERATION,
-  INSTANCE_IS_DRAINING,
-  INSTANCE_IS_PRESENT,
-  POLICY_CONNECT_TIMEOUT,
-  POLICY_SERVICE,
-} from "../../abi/policy.ts";
+import { INSTANCE_GENERATION, POLICY_CONNECT_TIMEOUT, POLICY_SERVICE } from "../../abi/policy.ts";
 import { admit, connectionClosed, connectionOpened, leave, pendingAdded, pendingRemoved } from "../balancer.ts";
 import { startH1 } from "../h1/index.ts";
 import { canOpenH2, maxStreamsH2, startH2 } from "../h2/index.ts";
@@ -312,15 +305,6 @@ export function firstConnection(slot: u32): u32 {
 /** Generation of the instance that a slot's connections lead to. */
 export function poolGeneration(slot: u32): u32 {
   return load<u32>(poolOf(slot), U_GENERATION);
-}
-
-/** Whether the snapshot in force still offers the instance that a slot's connections lead to. */
-export function isOffered(slot: u32): bool {
-  const record = instanceAt(slot);
-  if (record == 0) return false;
-  const flags = load<u8>(record, INSTANCE_FLAGS);
-  if ((flags & INSTANCE_IS_PRESENT) == 0 || (flags & INSTANCE_IS_DRAINING) != 0) return false;
-  return load<u32>(record, INSTANCE_GENERATION) == poolGeneration(slot);
 }
 
 // ── Exchanges that wait for a connection ─────────────────────────────────────────────────────────

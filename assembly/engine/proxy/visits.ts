@@ -14,16 +14,9 @@ import { now } from "../http/event.ts";
 import { instanceAt } from "../route/index.ts";
 import { C_INSTANCE } from "../tables/connections.ts";
 import { KIND_RAW } from "./exchange.ts";
+import { isOffered } from "./membership.ts";
 import { noteReach } from "./reports.ts";
-import {
-  CP_KIND,
-  CP_PATIENCE,
-  CP_SERVICE,
-  hasConnections,
-  isOffered,
-  openUpstream,
-  poolGeneration,
-} from "./upstream.ts";
+import { CP_KIND, CP_PATIENCE, CP_SERVICE, hasConnections, openUpstream, poolGeneration } from "./upstream.ts";
 
 const V_SLOT: u32 = 0; // slot + 1, 0 = free
 const V_GENERATION: u32 = 4;

@@ -78,7 +78,8 @@ test("one that refuses is visited, less and less often, and gets requests soon a
 
 test("one whose connection broke under a request is looked at, and nothing is forgotten while it answers", async () => {
   world = await createWorld(MESH("http"));
-  const { slot } = (world.accept().send(GET), world.upstreams[0]!);
+  world.accept().send(GET);
+  const { slot } = world.upstreams[0]!;
   for (let index = 0; index < 5; index += 1) {
     world.accept().send(GET);
     await settle();
