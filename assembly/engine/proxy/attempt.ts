@@ -204,7 +204,7 @@ export function dispatch(exchange: u32, connection: u32): void {
     return;
   }
   if (kind == KIND_H2) watchLiveness(connection);
-  store<u8>(connection, 1, CP_IS_USED);
+  store<u8>(connection, load<u8>(connection, CP_IS_USED) == 0 ? 1 : 2, CP_IS_USED);
   store<u32>(stream, exchange, S_EXCHANGE);
   store<u32>(exchange, stream, X_UP);
   store<u8>(exchange, STATE_SENT, X_STATE);

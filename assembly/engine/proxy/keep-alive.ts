@@ -4,7 +4,8 @@
 // nothing, but nobody can prove it: a POST fails (the 502 that users of every proxy know; features.md §3 row 5). So a
 // connection of ours is gone before. What the server allows is announced (`keep-alive: timeout=`), or learned: two
 // closes of idle connections at about the same age, but not at the same moment, are a timeout; closes that come
-// together are a restart.
+// together are a restart. A server that closes right behind its answers, and does not say so, is given a connection for
+// each request, until a minute has passed since.
 
 import {
   IDLE_EVIDENCE_APART_MS,
@@ -17,7 +18,8 @@ import {
 } from "../../abi/limits.ts";
 import { keepAliveSecondsH1 } from "../h1/index.ts";
 import { now } from "../http/event.ts";
-import { C_INSTANCE, C_STREAM_COUNT } from "../tables/connections.ts";
+import { C_INSTANCE, C_STREAMS } from "../tables/connections.ts";
+import { hasStreamFlag, STREAM_RECEIVED_HEAD } from "../tables/streams.ts";
 import { KIND_H1, KIND_H2, X_KIND } from "./exchange.ts";
 import {
   CP_IS_USED,
@@ -31,6 +33,9 @@ import {
   U_IDLE_EVIDENCE_AT,
   U_IDLE_LEARNED,
 } from "./upstream.ts";
+
+/** As an age or an idle time: none at all. */
+const ABRUPT: u32 = 1;
 
 /** How long this connection may be idle, ms. */
 export function idleTimeoutMs(connection: u32): u32 {
@@ -61,10 +66,19 @@ export function takeConnection(slot: u32, exchange: u32): u32 {
 
 /** The server closed a connection; if it was an idle one, that says something. */
 export function noteServerClose(connection: u32): void {
-  if (load<u8>(connection, CP_KIND) != KIND_H1 || load<u8>(connection, CP_IS_USED) == 0) return;
-  if (load<u32>(connection, C_STREAM_COUNT) != 0) return;
+  const uses = load<u8>(connection, CP_IS_USED);
+  if (load<u8>(connection, CP_KIND) != KIND_H1 || uses == 0) return;
+  const stream = load<u32>(connection, C_STREAMS);
+  if (stream != 0) {
+    // It closed behind its last answer, and the next request was faster.
+    if (uses > 1 && !hasStreamFlag(stream, STREAM_RECEIVED_HEAD)) noteAbruptClose(connection);
+    return;
+  }
   const age = u32(min<u64>((now - load<u64>(connection, CP_PROGRESS)) / 1000, UPSTREAM_H1_IDLE_TIMEOUT_MAX_MS));
-  if (age < <u32>IDLE_LEARNED_MIN_MS) return;
+  if (age < <u32>IDLE_LEARNED_MIN_MS) {
+    noteAbruptClose(connection);
+    return;
+  }
   const pool = poolOf(load<u32>(connection, C_INSTANCE));
   const time = u32(now / 1000);
   const before = load<u32>(pool, U_IDLE_EVIDENCE);
@@ -79,6 +93,33 @@ export function noteServerClose(connection: u32): void {
   }
   store<u32>(pool, age, U_IDLE_EVIDENCE);
   store<u32>(pool, time, U_IDLE_EVIDENCE_AT);
+}
+
+/** The server closed a connection right behind an answer. */
+function noteAbruptClose(connection: u32): void {
+  const pool = poolOf(load<u32>(connection, C_INSTANCE));
+  const time = u32(now / 1000);
+  const apart = time - load<u32>(pool, U_IDLE_EVIDENCE_AT);
+  if (load<u32>(pool, U_IDLE_EVIDENCE) == ABRUPT) {
+    if (apart < <u32>IDLE_EVIDENCE_APART_MS) return; // together with the first: as yet it may be a restart
+    if (apart <= <u32>IDLE_EVIDENCE_TOGETHER_MS) store<u32>(pool, ABRUPT, U_IDLE_LEARNED);
+  }
+  store<u32>(pool, ABRUPT, U_IDLE_EVIDENCE);
+  store<u32>(pool, time, U_IDLE_EVIDENCE_AT);
+}
+
+/** An exchange on this HTTP/1.1 connection ended well: whether the connection is to be used for another. */
+export function isWorthKeeping(connection: u32): bool {
+  const uses = load<u8>(connection, CP_IS_USED);
+  if (uses == 0) return true;
+  const pool = poolOf(load<u32>(connection, C_INSTANCE));
+  if (load<u32>(pool, U_IDLE_LEARNED) == ABRUPT) {
+    const since = u32(now / 1000) - load<u32>(pool, U_IDLE_EVIDENCE_AT);
+    if (since <= <u32>IDLE_EVIDENCE_TOGETHER_MS) return false;
+    store<u32>(pool, 0, U_IDLE_LEARNED);
+  }
+  if (uses > 1 && load<u32>(pool, U_IDLE_EVIDENCE) == ABRUPT) store<u32>(pool, 0, U_IDLE_EVIDENCE);
+  return true;
 }
 
 function shortened(ms: u32): u32 {

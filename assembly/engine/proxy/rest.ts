@@ -20,8 +20,8 @@ import {
 } from "../tables/connections.ts";
 import { markReady, requestAbort, requestClose } from "../tables/control.ts";
 import { armTimer, armTimerBy, connectionTimer } from "../timers.ts";
-import { KIND_H2 } from "./exchange.ts";
-import { idleTimeoutMs } from "./keep-alive.ts";
+import { KIND_H1, KIND_H2 } from "./exchange.ts";
+import { idleTimeoutMs, isWorthKeeping } from "./keep-alive.ts";
 import { checkLiveness } from "./liveness.ts";
 import { failWaiting } from "./loss.ts";
 import {
@@ -44,6 +44,10 @@ export function returnConnection(connection: u32): void {
   const kind = load<u8>(connection, CP_KIND);
   if (hasFlag(connection, CONNECTION_DRAINING)) {
     if (load<u32>(connection, C_STREAM_COUNT) == 0) requestClose(connection);
+    return;
+  }
+  if (kind == KIND_H1 && isReusableH1(connection) && !isWorthKeeping(connection)) {
+    requestClose(connection);
     return;
   }
   const slot = load<u32>(connection, C_INSTANCE);

@@ -54,6 +54,42 @@ test("what was learned is not stretched by use: the time counts from the last by
   expect(upstream.closedBy).toBe("end");
 });
 
+test("a server that closes right behind its answers, and does not say so, is given a new connection for each", () => {
+  exchange().end();
+  world.pass(150);
+  exchange().end();
+  world.pass(150);
+  for (let round = 0; round < 20; round += 1) {
+    expect(exchange().closedBy).toBe("end"); // by us, at once: no request can meet its FIN
+    world.pass(10);
+  }
+  world.pass(61_000); // it is given another chance
+  const upstream = exchange();
+  expect(upstream.closedBy).toBeUndefined();
+  expect(exchange()).toBe(upstream);
+});
+
+test("those who wait for such a server are served", () => {
+  for (let round = 0; round < 2; round += 1) {
+    exchange().end();
+    world.pass(150);
+  }
+  const others = [world.accept(), world.accept(), world.accept()];
+  for (const other of others) other.send(POST);
+  for (const upstream of world.upstreams.slice(-3)) upstream.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+  for (const other of others) expect(other.text()).toContain("200 OK");
+});
+
+test("one that closes now and then, and is reused between, keeps its connections", () => {
+  for (let round = 0; round < 6; round += 1) {
+    const upstream = exchange();
+    expect(exchange()).toBe(upstream);
+    upstream.end();
+    world.pass(150);
+  }
+  expect(exchange().closedBy).toBeUndefined();
+});
+
 test("a restart, which closes all at once, teaches nothing", () => {
   const other = world.accept();
   client.send(POST);
