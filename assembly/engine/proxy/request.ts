@@ -38,6 +38,8 @@ import {
   findField,
   HEAD_CONTENT_LENGTH,
   HEAD_IS_EXTENDED_CONNECT,
+  HEAD_AUTHORITY,
+  HEAD_AUTHORITY_BYTES,
   HEAD_IS_GRPC,
   HEAD_IS_UPGRADE,
   HEAD_METHOD_ID,
@@ -59,6 +61,7 @@ import {
   hashOf,
   keepEdits,
   matchRoute,
+  nameBytes,
   rewriteHead,
   routeAction,
   routePolicy,
@@ -66,6 +69,7 @@ import {
   routeSet,
   ruleText,
   ruleTextBytes,
+  serviceName,
 } from "../route/index.ts";
 import {
   C_HEAD_BYTES,
@@ -312,12 +316,19 @@ function routeRequest(exchange: u32, connection: u32, head: u32): u32 {
     const hash = hashOf(head, routePolicy, connection + C_PEER, load<u8>(connection, C_PEER_BYTES));
     store<u32>(exchange, hash, X_HASH);
   }
+  if (load<u32>(head, HEAD_AUTHORITY_BYTES) == 0) nameHost(head, load<u32>(policy, POLICY_SERVICE));
   if (routeRule != 0) {
     if (!rewriteHead(head, routeRule)) return REASON_RESOURCE_EXHAUSTED;
     store<u32>(exchange, keepEdits(routeRule), X_EDITS);
   }
   setDeadline(exchange, head);
   return REASON_NONE;
+}
+
+/** HTTP/1.0 need not name a host, those behind us must be told one (RFC 9112 §3.2, RFC 9113 §8.3.1): the service. */
+function nameHost(head: u32, service: u32): void {
+  store<u32>(head, serviceName(service), HEAD_AUTHORITY);
+  store<u32>(head, nameBytes, HEAD_AUTHORITY_BYTES);
 }
 
 /** The earlier of the policy's request timeout and the caller's grpc-timeout. */

@@ -69,6 +69,19 @@ test("an own answer names its reason and what to do", async () => {
   expect(upstream(world).text()).toContain("GET /x?y=1");
 });
 
+test("HTTP/1.0 need not name a host: the server is told the service's name, in either version", async () => {
+  const any = 'routes: {any: {hosts: ["*"], rules: [{to: [{service: web}]}]}}';
+  for (const host of ["", "host:\r\n"]) {
+    const first = await createWorld(`${ONE}\n${any}`);
+    first.accept().send(`GET /x HTTP/1.0\r\n${host}\r\n`);
+    expect(upstream(first).text()).toMatch(/^GET \/x HTTP\/1\.1\r\nhost: web\r\n/);
+    const second = await createWorld(`${ONE.replace("http,", "http2,")}\n${any}`);
+    second.accept().send(`GET /x HTTP/1.0\r\n${host}\r\n`);
+    const frames = new h2.FrameReader(true).read(upstream(second).send(h2.settings()).read());
+    expect(new h2.FramePrinter().print(frames).join("\n")).toContain(":path /x | :authority web |");
+  }
+});
+
 test("a request that nobody may forward is refused and the connection closed", async () => {
   const world = await createWorld(ONE);
   const client = world.accept().send("GET /x HTTP/1.1\r\nhost: web\r\nhost: web\r\n\r\n");
