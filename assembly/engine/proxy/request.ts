@@ -36,10 +36,10 @@ import { admit } from "../balancer.ts";
 import { now } from "../http/event.ts";
 import {
   findField,
-  HEAD_CONTENT_LENGTH,
-  HEAD_IS_EXTENDED_CONNECT,
   HEAD_AUTHORITY,
   HEAD_AUTHORITY_BYTES,
+  HEAD_CONTENT_LENGTH,
+  HEAD_IS_EXTENDED_CONNECT,
   HEAD_IS_GRPC,
   HEAD_IS_UPGRADE,
   HEAD_METHOD_ID,
