@@ -96,7 +96,7 @@ class Service {
         carrier: this.#carrier,
         directory: this.#directory,
         adopt: (socket, origin, first) => this.#pump.adopt(socket, origin, first),
-        knowsHost: (host) => engine.knowsHost(engine.writeText(host)) !== 0,
+        knowsHost: (host) => engine.knowsHost(engine.writeText(host)) !== 0 && !this.#directory.hasHost(host),
       });
     }
     port.on("message", (message: ToWorker) => this.#carryOut(message));

@@ -7,6 +7,8 @@
 import { metricsOf } from "./allocation.ts";
 import type { Compilation, IndexedService } from "./compilation.ts";
 import type { CompiledTcp, CompiledTcpService, LocalApp, PinnedAddress } from "./compiled.ts";
+import type { HostTables, RuleModel, VhostModel } from "./program-model.ts";
+import { ownHostsOf } from "./service-hosts.ts";
 
 /** The app beside us is asked once more: it may be starting again. */
 const INBOUND_RETRIES = 1;
@@ -18,9 +20,11 @@ export interface TcpInputs {
   readonly app: LocalApp | undefined;
   /** The app's place, if it has one. */
   readonly inbound: { readonly index: number; readonly set: number } | undefined;
+  /** By which only CONNECT reaches them. */
+  readonly hosts: readonly string[];
 }
 
-export function compileTcp({ compilation, listen, app, inbound }: TcpInputs): CompiledTcp {
+export function compileTcp({ compilation, listen, app, inbound, hosts }: TcpInputs): CompiledTcp {
   const services = compilation
     .services()
     .filter(({ document }) => document.protocol === "tcp")
@@ -28,7 +32,7 @@ export function compileTcp({ compilation, listen, app, inbound }: TcpInputs): Co
   const listeners = listen.map((name) => services.find((service) => service.name === name)?.index);
   const own = app === undefined ? undefined : compilation.serviceOf(app.service);
   const isTcp = app?.protocol === "tcp" || (app?.protocol === "auto" && own?.document.protocol === "tcp");
-  if (!isTcp || own === undefined || inbound === undefined) return { services, listeners, inbound: undefined };
+  if (!isTcp || own === undefined || inbound === undefined) return { services, listeners, inbound: undefined, hosts };
   const { name, policy } = own.document;
   const behind: CompiledTcpService = {
     ...inbound,
@@ -41,7 +45,7 @@ export function compileTcp({ compilation, listen, app, inbound }: TcpInputs): Co
     addresses: [],
     pinned: [],
   };
-  return { services: [...services, behind], listeners, inbound: inbound.index };
+  return { services: [...services, behind], listeners, inbound: inbound.index, hosts };
 }
 
 function outboundService(service: IndexedService, compilation: Compilation): CompiledTcpService {
@@ -62,4 +66,25 @@ function outboundService(service: IndexedService, compilation: Compilation): Com
       ? { addresses, pinned: own }
       : { addresses: own.map(({ address }) => address), pinned: [] }),
   };
+}
+
+/**
+ * Lets CONNECT reach services of TCP by their names, as the app's proxy does (RFC 9110 §9.3.6), and nothing else: other
+ * methods have no route. Returns the hosts; where somebody claims one already, it stays his.
+ */
+export function claimForConnect(
+  services: readonly IndexedService[],
+  ruleOf: (index: number) => RuleModel | undefined,
+  { tables, vhosts, namespace }: { tables: HostTables; vhosts: VhostModel[]; namespace: string | undefined },
+): string[] {
+  const claimed: string[] = [];
+  for (const { index, document } of services) {
+    const rule = ruleOf(index);
+    if (document.protocol !== "tcp" || rule === undefined) continue;
+    const hosts = ownHostsOf(document.name, namespace).filter((host) => !tables.hosts.has(host));
+    for (const host of hosts) tables.hosts.set(host, { vhost: vhosts.length });
+    vhosts.push({ name: document.name, rules: [{ ...rule, methods: ["CONNECT"] }] });
+    claimed.push(...hosts);
+  }
+  return claimed;
 }

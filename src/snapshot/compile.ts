@@ -14,7 +14,7 @@ import { pillionError } from "../base/index.ts";
 import type { Documents, Policy, Route } from "../config/index.ts";
 import { type Allocation, metricsOf } from "./allocation.ts";
 import { Compilation, type IndexedService, policyModelOf } from "./compilation.ts";
-import { compileTcp } from "./compile-tcp.ts";
+import { claimForConnect, compileTcp } from "./compile-tcp.ts";
 import type {
   CompiledInstance,
   CompiledLimit,
@@ -63,6 +63,7 @@ export function compileSnapshot(
     claiming.map(({ index, document: { name, hosts } }) => ({ index, name, hosts })),
     namespace,
   );
+  const hosts = claimForConnect(services, (index) => rules.get(index), { tables, vhosts, namespace });
   const numbered = allocation.services();
   const instances = [...compilation.instances, ...allocation.leaving()];
   const bytes = encodeProgram({
@@ -88,7 +89,7 @@ export function compileSnapshot(
     sets: [...compilation.sets.values()],
     limits: [...services.flatMap(limitsOf), ...inboundLimits(inbound)],
     tunings: services.map(tuningOf),
-    tcp: compileTcp({ compilation, listen, app, inbound: placed }),
+    tcp: compileTcp({ compilation, listen, app, inbound: placed, hosts }),
     warnings: compilation.warnings,
     issues: compilation.issues,
   };

@@ -111,6 +111,8 @@ export interface CompiledTcp {
   readonly listeners: readonly (number | undefined)[];
   /** Index of the service behind the inbound, where the app speaks TCP. */
   readonly inbound: number | undefined;
+  /** Names of the services, which no request of HTTP but CONNECT is for. */
+  readonly hosts: readonly string[];
 }
 
 /** One compiled picture. `bytes` goes to every worker, the rest concerns the main thread. */

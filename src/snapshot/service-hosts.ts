@@ -26,6 +26,13 @@ export function claimForVhost({ hosts, wildcards }: HostTables, host: string, vh
   return true;
 }
 
+/** All hosts that a service's name stands for. */
+export function ownHostsOf(name: string, namespace: string | undefined): string[] {
+  const hosts = [name, ...SUFFIXES.map((suffix) => name + suffix)];
+  const dot = name.indexOf(".");
+  return dot > 0 && name.slice(dot + 1) === namespace ? [...hosts, name.slice(0, dot)] : hosts;
+}
+
 /** Claims all hosts of all services. */
 export function claimForServices(tables: HostTables, services: readonly ClaimingService[], namespace?: string): void {
   const sorted = [...services].sort((left, right) => (left.name < right.name ? -1 : 1));

@@ -3,6 +3,7 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { describe, expect, test } from "vitest";
+import { createRandom } from "../../src/base/index.ts";
 import { DRIVER_NAMES } from "../support/drivers.ts";
 import { type ForeignServer, startTcpServer } from "../support/foreign-servers.ts";
 import { closedAddress } from "../support/ports.ts";
@@ -280,4 +281,74 @@ test("who drains or leaves takes nothing new, and keeps what it has", async () =
     expect(Buffer.concat(parts).toString()).toBe("still here");
   }
   for (const socket of fresh) socket.destroy();
+});
+
+test("an app that uses its sidecar as a proxy reaches it by CONNECT, and by nothing else", async () => {
+  await using stack = new AsyncDisposableStack();
+  const server = stack.use(await startGreeter("a"));
+  const { sidecar } = await startMesh(stack, { instances: [{ id: "a", address: server.address }] });
+  const ask = async (head: string, until: RegExp): Promise<string> => {
+    const socket = dial(sidecar.outbound);
+    socket.write(`${head}\r\n\r\n`);
+    let text = "";
+    for await (const part of socket) {
+      text += String(part);
+      if (until.test(text)) break;
+    }
+    return text;
+  };
+  expect(await ask("CONNECT db:5432 HTTP/1.1\r\nhost: db:5432", /hello from a\n$/)).toMatch(/^HTTP\/1\.1 200 /);
+  expect(await ask("GET / HTTP/1.1\r\nhost: db", /\}\s*$/)).toMatch(
+    /^HTTP\/1\.1 404 [\s\S]*x-pillion-reason: no-route/,
+  );
+});
+
+test("whatever ends them, connections give back what they held", async () => {
+  await using stack = new AsyncDisposableStack();
+  const seed = 20_261_121;
+  const random = createRandom(seed);
+  const server = stack.use(
+    await startTcpServer((socket) => {
+      const fate = random.below(4);
+      if (fate === 0) socket.resetAndDestroy();
+      else if (fate === 1) socket.end("bye");
+      else socket.pipe(socket);
+    }),
+  );
+  const instances = [
+    { id: "a", address: server.address },
+    { id: "b", address: await closedAddress() },
+  ];
+  const { sidecar, port } = await startMesh(stack, { instances, limits: { connections: 40 } }, ["--workers", "2"]);
+  for (let round = 0; round < 10; round += 1) {
+    const closes = Array.from({ length: 30 }, () => {
+      const socket = dial(port);
+      const closed = once(socket, "close").catch(() => undefined);
+      socket.resume().write(Buffer.alloc(random.below(200_000)));
+      const fate = random.below(3);
+      if (fate === 0) socket.end();
+      else setImmediate(() => (fate === 1 ? socket.resetAndDestroy() : socket.destroy()));
+      socket.on("end", () => socket.end());
+      return closed;
+    });
+    await Promise.all(closes);
+  }
+  await waitUntil(`nothing is held any more (seed ${seed})`, async () => {
+    const rows = await rowsOf(sidecar);
+    return rows.every(({ inFlight, connections, pending }) => inFlight + connections + pending === 0);
+  });
+  await waitUntil("none is open", async () => (await sidecar.metric("pillion_tcp_connections_open")) === 0);
+  const taken = await sidecar.metric("pillion_tcp_connections_total", { service: "db" });
+  expect(await sidecar.metric("pillion_tcp_connections_closed_total", { service: "db" })).toBe(taken);
+  // Every place of the limit is free again: none of 40 is refused for it.
+  const sockets = Array.from({ length: 40 }, () => dial(port));
+  const before = await sidecar.metric("pillion_tcp_connections_closed_total", { service: "db", reason: "overflow" });
+  await waitUntil("all are seen", async () => {
+    const seen = await sidecar.metric("pillion_tcp_connections_total", { service: "db" });
+    return seen === (taken ?? 0) + 40;
+  });
+  expect(await sidecar.metric("pillion_tcp_connections_closed_total", { service: "db", reason: "overflow" })).toBe(
+    before,
+  );
+  for (const socket of sockets) socket.destroy();
 });

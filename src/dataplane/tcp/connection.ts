@@ -21,6 +21,7 @@ import {
   TCP_SENT_CELL,
 } from "../../../assembly/abi/metrics.ts";
 import {
+  TCP_END_CLIENT_GONE,
   TCP_END_CLOSED,
   TCP_END_CONNECT_FAILED,
   TCP_END_CONNECT_TIMEOUT,
@@ -253,7 +254,7 @@ export class TcpConnection {
     }
     if (client.destroyed) {
       upstream.destroy();
-      this.#end(TCP_END_CONNECT_FAILED);
+      this.#end(TCP_END_CLIENT_GONE);
       return;
     }
     const idleMs = way.service === undefined ? IDLE_MS : way.service.idleMs;

@@ -12,7 +12,7 @@ import type { Lookup } from "../upstream.ts";
 
 /** The time to live of Kubernetes' own records. */
 const LOOK_AGAIN_MS = 5_000;
-const NOTHING: CompiledTcp = { services: [], listeners: [], inbound: undefined };
+const NOTHING: CompiledTcp = { services: [], listeners: [], inbound: undefined, hosts: [] };
 
 export interface TcpDestination {
   readonly service: CompiledTcpService;
@@ -47,6 +47,11 @@ export class TcpDirectory {
   /** Whom a connection to this IP address is for. */
   at(destination: Address): TcpDestination | undefined {
     return this.#byAddress.get(formatAddress(destination));
+  }
+
+  /** Whether an authority names a service of TCP: its requests of HTTP are no business of the engine's. */
+  hasHost(authority: string): boolean {
+    return this.#tcp.hosts.includes(authority.toLowerCase().replace(/\.?(:\d+)?$/, ""));
   }
 
   /** The service of a listener of ours; undefined: it speaks HTTP. */
