@@ -71,6 +71,8 @@ export interface Readiness {
   readonly isReady: boolean;
   /** What is waited for, a sentence each; empty when ready. */
   readonly waitingFor: readonly string[];
+  /** What is served by is old: of when, and why; absent where it is not. */
+  readonly stale?: string | undefined;
   /** Flag → address in use, or "off". */
   readonly ports: Readonly<Record<string, string>>;
 }

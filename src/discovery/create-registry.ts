@@ -12,14 +12,21 @@ import {
   type Random,
   systemClock,
 } from "../base/index.ts";
-import type { CheckPattern, ProcessConfig } from "../config/index.ts";
+import { type CheckPattern, formatMeshUrl, type ProcessConfig } from "../config/index.ts";
 import { createFileRegistry } from "./file/registry.ts";
 import type { Registry } from "./registry.ts";
 
 /** The flags that concern the registry. */
 export type RegistryConfig = Pick<
   ProcessConfig,
-  "mesh" | "registryCa" | "registryCert" | "registryKey" | "registryUser" | "registryPassword" | "registryPasswordFile"
+  | "mesh"
+  | "state"
+  | "registryCa"
+  | "registryCert"
+  | "registryKey"
+  | "registryUser"
+  | "registryPassword"
+  | "registryPasswordFile"
 >;
 
 export interface CreateRegistryOptions {
@@ -34,10 +41,13 @@ export interface CreateRegistryOptions {
 export async function createRegistry(config: RegistryConfig, options: CreateRegistryOptions): Promise<Registry> {
   const { log, checkPattern, clock = systemClock, random = createRandom() } = options;
   const { mesh } = config;
+  if (mesh.kind === "file" && config.state !== undefined)
+    log.warn({}, "--state has no effect: the mesh is a file already");
   if (mesh.kind === "file") return createFileRegistry({ path: mesh.path, clock, log, checkPattern });
-  const [{ createEtcdClient }, { createEtcdRegistry }] = await Promise.all([
+  const [{ createEtcdClient }, { createEtcdRegistry }, { MeshKeeper }] = await Promise.all([
     import("./etcd/client.ts"),
     import("./etcd/registry.ts"),
+    import("./etcd/kept-mesh.ts"),
   ]);
   const user = config.registryUser ?? mesh.user;
   const password = (await readPassword(config)) ?? mesh.password ?? "";
@@ -49,8 +59,11 @@ export async function createRegistry(config: RegistryConfig, options: CreateRegi
     probeKey: `${mesh.prefix}/mesh`,
     clock,
   });
+  const { state } = config;
+  const keeper =
+    state === undefined ? undefined : new MeshKeeper({ folder: state, mesh: formatMeshUrl(mesh), clock, log });
   // A sidecar does not yet hear which services its app calls, so it watches everybody's instances (decision 6).
-  return createEtcdRegistry({ client, prefix: mesh.prefix, clock, random, log, checkPattern, interest: "all" });
+  return createEtcdRegistry({ client, prefix: mesh.prefix, clock, random, log, checkPattern, interest: "all", keeper });
 }
 
 async function readPassword(config: RegistryConfig): Promise<string | undefined> {

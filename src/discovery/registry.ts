@@ -23,6 +23,8 @@ export interface RegistryPicture {
   readonly documents: Documents;
   /** Everything that is wrong or not acted on at the moment. */
   readonly warnings: readonly RegistryIssue[];
+  /** Wall clock, ms: the registry was not there yet, and this is what it held then (`--state`). */
+  readonly keptAtMs?: number | undefined;
 }
 
 /** A problem with what the registry holds. */

@@ -9,6 +9,8 @@ export interface Conditions {
   readonly isMeshLoaded: boolean;
   /** Why the registry cannot be seen, if it cannot. */
   readonly registryProblem: string | undefined;
+  /** Wall clock, ms: the mesh is what was kept of the registry then. */
+  readonly keptAtMs?: number | undefined;
   readonly isSnapshotInForce: boolean;
   readonly workers: number;
   readonly listeningWorkers: number;
@@ -31,7 +33,13 @@ export function judgeReadiness(
     ...(part === "app" ? [] : sidecarReasonsOf(conditions)),
     ...(part === "sidecar" ? [] : appReasonsOf(conditions)),
   ];
-  return { isReady: waitingFor.length === 0, waitingFor, ports };
+  return { isReady: waitingFor.length === 0, waitingFor, stale: describeStale(conditions), ports };
+}
+
+function describeStale({ mesh, keptAtMs, registryProblem }: Conditions): string | undefined {
+  if (keptAtMs === undefined) return undefined;
+  const why = registryProblem === undefined ? "it does not answer yet" : registryProblem;
+  return `the mesh is that of ${new Date(keptAtMs).toISOString()}, kept by --state: (${mesh}) ${why}`;
 }
 
 function* sidecarReasonsOf(conditions: Conditions): Generator<string> {

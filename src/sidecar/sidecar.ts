@@ -32,6 +32,7 @@ import {
   type SharedDescriptors,
   type WorkerModules,
 } from "../wasm/index.ts";
+import { awaitAppEnd } from "./app-end.ts";
 import { AppWatch } from "./app-watch.ts";
 import { closeDescriptor } from "./descriptor.ts";
 import { type HeldEvents, holdEvents } from "./held-events.ts";
@@ -52,8 +53,6 @@ import { describeDocuments, listConnections, listInstances, listServices } from 
 const STDOUT = 1;
 /** How often a sidecar that is not ready yet looks again. */
 const READY_LOOK_MS = 25;
-/** How often the end of the app is looked for; AppWatch asks as often. */
-const APP_LOOK_MS = 100;
 
 export interface SidecarOptions {
   readonly config: ProcessConfig;
@@ -206,13 +205,14 @@ export class Sidecar implements AdminView {
     const { registryPassword, ...flags } = this.#config;
     const secret = registryPassword === undefined ? {} : { registryPassword: "…" };
     const mesh = formatMeshUrl(this.#config.mesh);
-    const warnings = this.#registry.picture?.warnings ?? [];
+    const { picture } = this.#registry;
     return {
       flags: { ...flags, ...secret, mesh },
       ports: this.#describePorts(),
       revision: this.#publisher.inForce?.revision,
-      warnings,
-      documents: describeDocuments(this.#registry.picture?.documents),
+      keptAtMs: picture?.keptAtMs,
+      warnings: picture?.warnings ?? [],
+      documents: describeDocuments(picture?.documents),
     };
   }
 
@@ -223,6 +223,7 @@ export class Sidecar implements AdminView {
         mesh: formatMeshUrl(mesh),
         isMeshLoaded: this.#registry.picture !== undefined,
         registryProblem: this.#registryProblem,
+        keptAtMs: this.#registry.picture?.keptAtMs,
         isSnapshotInForce: this.#publisher.inForce !== undefined,
         workers: this.#workers(),
         listeningWorkers: this.#supervisor.listeningCount,
@@ -395,6 +396,6 @@ export class Sidecar implements AdminView {
   /** The app may use its ways out for as long as it lives; without one there is nothing to wait for. */
   async #appEnded(isAppGone: boolean, signal: AbortSignal): Promise<void> {
     if (isAppGone || !this.#ports.hasOutbound) return;
-    while (this.#appWatch?.isUp === true && !signal.aborted) await this.#clock.sleep(APP_LOOK_MS, signal);
+    await awaitAppEnd({ clock: this.#clock, watch: this.#appWatch, supervisor: this.#supervisor, signal });
   }
 }

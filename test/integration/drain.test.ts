@@ -83,6 +83,28 @@ test("an instance that drains under load is left by its callers without a failur
   await b.close();
 });
 
+test("an app that has closed its port may still call others, until it has hung up", async () => {
+  const [app, other] = await Promise.all([startServer("http1", "app"), startServer("http1", "other")]);
+  await using mesh = createMesh({ services: { other: { instances: [{ id: "o", address: other.address }] } } });
+  const sidecar = await startSidecar({
+    mesh,
+    app: { service: "web", address: app.address },
+    flags: ["--drain", "20s"],
+  });
+  const client = createClient("http1", sidecar.outbound);
+  const call = async (path: string) => (await client.send({ host: "other", path })).status;
+  expect(await call("/delay/1")).toBe(200);
+  sidecar.program.signal("SIGTERM");
+  await sidecar.program.waitForLine(/"msg":"draining"/);
+  await app.close();
+  // Longer than it takes to find the port closed, and longer than nobody being connected would hold it.
+  for (let calls = 0; calls < 4; calls += 1) expect(await call("/delay/600")).toBe(200);
+  await client.close();
+  expect(await sidecar.program.ended).toEqual({ code: 0, signal: undefined });
+  expect(sidecar.program.lines.join("\n")).toContain('"msg":"drained"');
+  await other.close();
+});
+
 test("a second SIGTERM ends at once, and --drain bounds the first", async () => {
   const server = await startServer("http1", "a");
   await using mesh = createMesh({ services: { web: { instances: [{ id: "a", address: server.address }] } } });

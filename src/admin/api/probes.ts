@@ -18,8 +18,8 @@ export function readyResource(view: AdminView): Resource {
       const wanted = url.searchParams.get("part") ?? "all";
       const part = READINESS_PARTS.find((each) => each === wanted);
       if (part === undefined) return replyJson({ error: `part is one of ${READINESS_PARTS.join(", ")}` }, 400);
-      const { isReady, waitingFor, ports } = view.readiness(part);
-      return replyJson({ ready: isReady, waitingFor, ports }, isReady ? 200 : 503);
+      const { isReady, waitingFor, stale, ports } = view.readiness(part);
+      return replyJson({ ready: isReady, waitingFor, stale, ports }, isReady ? 200 : 503);
     },
   };
 }

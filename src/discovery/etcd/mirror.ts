@@ -24,9 +24,12 @@ export class Mirror {
   readonly #store: DocumentStore;
   /** Key → modification revision; "" where the value must be taken in again whatever its revision is. */
   readonly #known = new Map<string, string>();
+  /** Values as etcd has them, where they are to be kept. */
+  readonly #values: Map<string, string> | undefined;
 
-  constructor(prefix: string, checkPattern: CheckPattern | undefined) {
+  constructor(prefix: string, checkPattern: CheckPattern | undefined, keepsValues = false) {
     this.#prefix = prefix;
+    this.#values = keepsValues ? new Map() : undefined;
     this.#store = createDocumentStore({ mode: "tolerant", checkPattern });
   }
 
@@ -50,6 +53,18 @@ export class Mirror {
     return names;
   }
 
+  /** Every key and its value; empty where values are not kept. */
+  pairs(): [key: string, value: string][] {
+    return [...(this.#values ?? [])];
+  }
+
+  /** Takes in what etcd held once; a listing will say what of it still holds. */
+  takeKept(pairs: readonly (readonly [key: string, value: string])[]): RegistryIssue[] | undefined {
+    const changes: DocumentChange[] = [];
+    for (const [key, value] of pairs) this.#put(key, Buffer.from(value), "", changes);
+    return this.#write(changes);
+  }
+
   /** The store is another one than before: no revision means what it meant. */
   distrust(): void {
     for (const key of this.#known.keys()) this.#known.set(key, "");
@@ -62,7 +77,7 @@ export class Mirror {
     for (const pair of pairs) {
       const key = pair.key.toString();
       listed.add(key);
-      if (this.#known.get(key) !== pair.mod_revision) this.#put(key, pair, changes);
+      if (this.#known.get(key) !== pair.mod_revision) this.#put(key, pair.value, pair.mod_revision, changes);
     }
     for (const key of [...this.#known.keys()]) {
       if (!listed.has(key) && ranges.some((range) => isWithin(range, key))) this.#erase(key, changes);
@@ -75,21 +90,23 @@ export class Mirror {
     const changes: DocumentChange[] = [];
     for (const { key, pair } of events) {
       if (pair === undefined) this.#erase(key, changes);
-      else this.#put(key, pair, changes);
+      else this.#put(key, pair.value, pair.mod_revision, changes);
     }
     return this.#write(changes);
   }
 
-  #put(key: string, pair: IKeyValue, changes: DocumentChange[]): void {
+  #put(key: string, value: Buffer, revision: string, changes: DocumentChange[]): void {
     const id = parseKey(this.#prefix, key);
     if (id === undefined) return;
-    this.#known.set(key, pair.mod_revision);
-    changes.push({ id, value: parseValue(pair.value) });
+    this.#known.set(key, revision);
+    this.#values?.set(key, value.toString());
+    changes.push({ id, value: parseValue(value) });
   }
 
   #erase(key: string, changes: DocumentChange[]): void {
     const id = parseKey(this.#prefix, key);
     if (id === undefined || !this.#known.delete(key)) return;
+    this.#values?.delete(key);
     changes.push({ id, value: undefined });
   }
 

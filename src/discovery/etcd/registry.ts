@@ -45,6 +45,7 @@ import type {
   StoredDocument,
 } from "../registry.ts";
 import type { EtcdClient, OpenSession } from "./client.ts";
+import type { MeshKeeper } from "./kept-mesh.ts";
 import { LEASE_TIMING, type LeaseTiming, startRegistration } from "./lease.ts";
 import { type KeyRange, listRanges, prefixRange } from "./listing.ts";
 import { Mirror, parseValue } from "./mirror.ts";
@@ -62,6 +63,8 @@ export interface EtcdRegistryOptions {
   readonly checkPattern?: CheckPattern | undefined;
   /** Whose instances are watched; "wanted" spares a large mesh most of its changes. Default: "wanted". */
   readonly interest?: "all" | "wanted" | undefined;
+  /** Keeps what etcd holds, for a start without it; only with an interest in all. */
+  readonly keeper?: MeshKeeper | undefined;
   readonly timing?:
     | { readonly watch?: WatchTiming; readonly lease?: LeaseTiming; readonly retryMsMax?: number }
     | undefined;
@@ -95,6 +98,8 @@ class EtcdRegistry implements Registry {
   readonly #registrations = new Set<Registration>();
   readonly #started = Promise.withResolvers<void>();
   readonly #stopped = new AbortController();
+  /** Aborts once etcd was asked in vain. */
+  readonly #missed = new AbortController();
   #loop: Promise<void> | undefined;
   #listing: Promise<void> | undefined;
   #watch: WatchStream | undefined;
@@ -109,7 +114,7 @@ class EtcdRegistry implements Registry {
     this.#client = options.client;
     this.#prefix = options.prefix;
     this.#listeners = createListeners(options.log);
-    this.#mirror = new Mirror(options.prefix, options.checkPattern);
+    this.#mirror = new Mirror(options.prefix, options.checkPattern, options.keeper !== undefined);
     const maxMs = options.timing?.retryMsMax ?? RETRY_MS_MAX;
     this.#backoff = createBackoff({ baseMs: Math.min(RETRY_MS_BASE, maxMs), maxMs, random: options.random });
     const documents = {
@@ -134,6 +139,7 @@ class EtcdRegistry implements Registry {
   }
 
   start(): Promise<void> {
+    if (this.#loop === undefined) void this.#useKept();
     this.#loop ??= this.#run();
     return this.#started.promise;
   }
@@ -141,10 +147,12 @@ class EtcdRegistry implements Registry {
   async stop(): Promise<void> {
     if (this.#stopped.signal.aborted) return;
     this.#stopped.abort();
+    this.#missed.abort();
     this.#watch?.stop("the registry was stopped");
     await Promise.all([...this.#registrations].map((registration) => registration.stop()));
     this.#client.close();
     await this.#loop;
+    await this.#options.keeper?.stop();
     const error = pillionError("PILLION_REGISTRY_STOPPED", {});
     this.#started.reject(error);
     for (const range of this.#ranges()) range.listed.reject(error);
@@ -207,6 +215,7 @@ class EtcdRegistry implements Registry {
       // Compacted: etcd is there, only our place in its history is not.
       if (problem === undefined) continue;
       this.#isConnected = false;
+      this.#missed.abort();
       const retryMs = this.#backoff.nextMs();
       this.#listeners.send({ kind: "disconnected", problem, retryMs });
       await this.#options.clock.sleep(retryMs, this.#stopped.signal);
@@ -247,6 +256,16 @@ class EtcdRegistry implements Registry {
       default:
         return assertNever(end);
     }
+  }
+
+  /** Begins with what etcd held once, where it does not answer. */
+  async #useKept(): Promise<void> {
+    const isNeeded = () => !this.#stopped.signal.aborted && !this.#ranges().some(({ isListed }) => isListed);
+    const kept = await this.#options.keeper?.await(this.#missed.signal, isNeeded);
+    if (kept === undefined) return;
+    this.#note(this.#mirror.takeKept(kept.pairs));
+    this.#send(kept.revision, kept.savedAtMs);
+    this.#isDirty = true; // whatever etcd holds is news
   }
 
   #connect(): void {
@@ -331,8 +350,13 @@ class EtcdRegistry implements Registry {
     if (this.#stopped.signal.aborted || (!this.#isDirty && this.#picture !== undefined)) return;
     if (this.#documentRanges.some(({ isListed }) => !isListed)) return;
     this.#isDirty = false;
+    this.#send(this.#revision, undefined);
+    this.#options.keeper?.changed(() => ({ revision: this.#revision, pairs: this.#mirror.pairs() }));
+  }
+
+  #send(revision: number, keptAtMs: number | undefined): void {
     const { documents } = this.#mirror;
-    this.#picture = Object.freeze({ revision: this.#revision, documents, warnings: this.#mirror.warnings() });
+    this.#picture = Object.freeze({ revision, documents, warnings: this.#mirror.warnings(), keptAtMs });
     this.#listeners.send({ kind: "picture", picture: this.#picture });
     this.#started.resolve();
   }

@@ -1,6 +1,7 @@
 // Readiness, the app's watch and the order of going, on a clock that the test moves.
 
 import { expect, test } from "vitest";
+import { type AppEndOptions, awaitAppEnd } from "../../../src/sidecar/app-end.ts";
 import { AppWatch } from "../../../src/sidecar/app-watch.ts";
 import { advertisedAddress } from "../../../src/sidecar/own-instance.ts";
 import { judgeReadiness } from "../../../src/sidecar/readiness.ts";
@@ -128,4 +129,57 @@ test("a bound address is advertised as it is, all interfaces as one that others 
   expect(found.port).toBe(5);
   expect(found.host).toMatch(/^\d+\.\d+\.\d+\.\d+$/);
   expect(found.host).not.toBe("0.0.0.0");
+});
+
+/** An app that closes its port, calls somebody 800 ms later for 3 s, and keeps that connection open for a while. */
+function watchEnd(state: { isUp: boolean; exchanges: number; callers: number }) {
+  const clock = createFakeClock();
+  const deadline = new AbortController();
+  const supervisor: AppEndOptions["supervisor"] = {
+    get reports() {
+      return [{ exchanges: state.exchanges, connectionsBy: [0, state.callers, 0, 9, 9, 9] }];
+    },
+  };
+  let hasEnded = false;
+  void awaitAppEnd({ clock, watch: state, supervisor, signal: deadline.signal }).then(() => {
+    hasEnded = true;
+  });
+  const after = async (ms: number) => {
+    await clock.pass(ms);
+    return hasEnded;
+  };
+  return { after, deadline };
+}
+
+test("an app has ended when its port is closed and it has hung up, not when its port is closed", async () => {
+  const app = { isUp: true, exchanges: 0, callers: 0 };
+  const { after } = watchEnd(app);
+  expect(await after(60_000)).toBe(false);
+  app.isUp = false;
+  expect(await after(800)).toBe(false);
+  Object.assign(app, { exchanges: 1, callers: 1 });
+  expect(await after(60_000)).toBe(false);
+  app.exchanges = 0;
+  expect(await after(4_000)).toBe(false);
+  app.callers = 0;
+  expect(await after(1_200)).toBe(true);
+});
+
+test("a connection that is only kept open holds us for five seconds at most, and --drain bounds it all", async () => {
+  const app = { isUp: false, exchanges: 0, callers: 1 };
+  const idle = watchEnd(app);
+  expect(await idle.after(4_800)).toBe(false);
+  expect(await idle.after(400)).toBe(true);
+  const busy = watchEnd({ isUp: false, exchanges: 1, callers: 1 });
+  expect(await busy.after(60_000)).toBe(false);
+  busy.deadline.abort();
+  expect(await busy.after(0)).toBe(true);
+});
+
+test("a mesh that was kept is told as old, with its time and why", () => {
+  const stale = { ...readyConditions, keptAtMs: 0, registryProblem: "timeout" };
+  expect(judgeReadiness(stale, {})).toMatchObject({
+    isReady: true,
+    stale: "the mesh is that of 1970-01-01T00:00:00.000Z, kept by --state: (etcd://h:2379/pillion) timeout",
+  });
 });
