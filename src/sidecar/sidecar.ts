@@ -204,10 +204,9 @@ export class Sidecar implements AdminView {
   config() {
     const { registryPassword, ...flags } = this.#config;
     const secret = registryPassword === undefined ? {} : { registryPassword: "…" };
-    const mesh = formatMeshUrl(this.#config.mesh);
     const { picture } = this.#registry;
     return {
-      flags: { ...flags, ...secret, mesh },
+      flags: { ...flags, ...secret, mesh: formatMeshUrl(flags.mesh) },
       ports: this.#describePorts(),
       revision: this.#publisher.inForce?.revision,
       keptAtMs: picture?.keptAtMs,
