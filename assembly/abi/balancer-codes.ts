@@ -31,6 +31,8 @@ export const RESULT_OK = 0;
 export const RESULT_FAILED = 1;
 /** The client went away, or the attempt was given up before the instance could answer: says nothing about it. */
 export const RESULT_UNKNOWN = 2;
+/** Given up for another attempt that was faster: it takes at least this long. Neither a success nor a failure. */
+export const RESULT_SLOW = 3;
 
 // Flags of a load report.
 /** The instance takes no new requests soon. */

@@ -50,7 +50,7 @@ export const CONNECTION_READS_NARROW = 101;
 export const CONNECTIONS = TIMERS + TIMERS_MAX * TIMER_BYTES;
 export const STREAM_BYTES = 192;
 export const STREAMS = CONNECTIONS + CONNECTIONS_MAX * CONNECTION_BYTES;
-export const EXCHANGE_BYTES = 464;
+export const EXCHANGE_BYTES = 480;
 export const EXCHANGES = STREAMS + STREAMS_MAX * STREAM_BYTES;
 
 /** Stream lookup by (connection, id): as many chains as streams. */
@@ -61,9 +61,14 @@ export const UPSTREAM_POOL_BYTES = 64;
 export const UPSTREAM_POOLS_MAX = 16384;
 export const UPSTREAM_POOLS = STREAM_CHAINS + STREAMS_MAX * 4;
 
+/** How long the instances of a service take to answer, one record for each service; engine/proxy/response-times.ts. */
+export const RESPONSE_TIMES_BYTES = 320;
+export const RESPONSE_TIMES_MAX = 2048;
+export const RESPONSE_TIMES = UPSTREAM_POOLS + UPSTREAM_POOLS_MAX * UPSTREAM_POOL_BYTES;
+
 /** Two compiled snapshots: the one in force and the one being written. 10,000 routes take about 3 MiB. */
 export const SNAPSHOT_BYTES_MAX = 16777216;
-export const SNAPSHOT_FIRST = UPSTREAM_POOLS + UPSTREAM_POOLS_MAX * UPSTREAM_POOL_BYTES;
+export const SNAPSHOT_FIRST = RESPONSE_TIMES + RESPONSE_TIMES_MAX * RESPONSE_TIMES_BYTES;
 export const SNAPSHOT_SECOND = SNAPSHOT_FIRST + SNAPSHOT_BYTES_MAX;
 
 /** Everything else: pages of 128 KiB, see core/pool.ts. The table of pages comes first. */

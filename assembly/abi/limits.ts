@@ -281,6 +281,12 @@ export const VISIT_GAP_MS_MAX = 1000;
 export const HOPS_MAX = 8;
 /** Attempts of one exchange, the first included; the skip list of a pick holds three. */
 export const ATTEMPTS_MAX = 4;
+/** A second attempt beside a first one waits at least this long, whatever the percentile says. */
+export const HEDGE_WAIT_MIN_MS = 2;
+/** Hedges that a service may save up while none is needed: an instance that stops has so many requests at once. */
+export const HEDGE_BURST = 100;
+/** Answers before their percentiles are believed; p99 then stands on one or two of them. */
+export const HEDGE_SAMPLES_MIN = 128;
 /** A copy of a request that its service gives no time of its own (Envoy's default for any request). */
 export const MIRROR_TIMEOUT_MS = 15000;
 /** DFA states of a route's regex (DESIGN §2 rule 12). */

@@ -24,8 +24,12 @@ export const STATUS_CLASS_CELLS = 40;
 export const SERVICE_REASON_CELLS = 232;
 /** Attempts by outcome, the engine's codes. */
 export const SERVICE_OUTCOME_CELLS = 264;
+/** Hedges by result, the engine's codes. */
+export const SERVICE_HEDGE_CELLS = 272;
 /** Retries not done, by cause, the engine's codes. */
 export const SERVICE_SKIPPED_CELLS = 280;
+/** Hedges not begun, by cause, the engine's codes. */
+export const SERVICE_UNHEDGED_CELLS = 288;
 /** TCP connections: below. */
 export const SERVICE_TCP_CELLS = 296;
 /** Free for later counters of a service. */

@@ -33,7 +33,11 @@ export const POLICY_METRICS = 84; // u32 first metric cell of the service (abi/m
 export const POLICY_CONNECTIONS_MAX = 88; // u32
 export const POLICY_REQUESTS_MAX = 92; // u32
 export const POLICY_HASH_NAME_ID = 96; // u16 NAME_* of a header's name
+export const POLICY_HEDGE = 98; // u8 HEDGE_*: what a second attempt waits for
+export const POLICY_HEDGE_ANY = 99; // u8: calls that are not idempotent are hedged too
 export const POLICY_RATE = 100; // u32 offset in the snapshot of a RATE record, 0 = no rate limit
+export const POLICY_HEDGE_BUDGET = 104; // u32, 1/1024 of the requests
+export const POLICY_HEDGE_DELAY = 108; // u32 ms of HEDGE_DELAY
 export const POLICY_BYTES = 128;
 
 export const SERVICE_HTTP = 0; // bare instances: HTTP/1.1, gRPC content type: h2c
@@ -44,6 +48,16 @@ export const SERVICE_HTTP1 = 4;
 
 export const RETRY_UNPROCESSED = 1;
 export const RETRY_IDEMPOTENT = 2;
+
+export const HEDGE_NONE = 0;
+// Percentiles of the service's own response time; engine/proxy/response-times.ts.
+export const HEDGE_P50 = 1;
+export const HEDGE_P75 = 2;
+export const HEDGE_P90 = 3;
+export const HEDGE_P95 = 4;
+export const HEDGE_P99 = 5;
+/** A time of the document's. */
+export const HEDGE_DELAY = 6;
 
 export const HASH_NONE = 0;
 export const HASH_HEADER = 1;

@@ -13,7 +13,7 @@
 // that was just opened) would keep an instance idle for half a minute where there is little to do: so an average that
 // is older than a second is doubted, the less often the slower it says the instance is. Failures are not.
 
-import { RESULT_FAILED } from "../abi/balancer-codes.ts";
+import { RESULT_FAILED, RESULT_SLOW } from "../abi/balancer-codes.ts";
 import {
   INSTANCES_MAX,
   TUNING_REPORTED_OFFSET,
@@ -179,6 +179,7 @@ export function learnLatency(slot: u32, us: u32, result: u32): void {
       const slow = min<f32>(FAILURE_US_MAX, max<f32>(FAILURE_US_MIN, known * weight * FAILURE_FACTOR));
       sample = max<f32>(sample, slow);
     }
+    if (result == RESULT_SLOW && sample < known * weight) return; // "at least" lowers nothing
     const average = sample >= known * weight ? sample : known * weight + sample * (1 - weight);
     const next = (u64(at) << 32) | u64(reinterpret<u32>(average));
     const found = atomic.cmpxchg<u64>(ptr, seen, next);

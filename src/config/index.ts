@@ -47,6 +47,7 @@ export {
   BALANCE_POLICIES,
   GRPC_CODES,
   type HashSource,
+  PERCENTILES,
   type Policy,
   PROTOCOLS,
   type Protocol,

@@ -79,6 +79,17 @@ export function durationOrAuto({ min = 0 }: DurationRange = {}) {
   return schema.register(kindMeta, { kind: "duration", pattern: DURATION_PATTERN, words: ["auto", "none"] });
 }
 
+/** A time with a unit, or one of these words. */
+export function durationOrWord<const Word extends string>(words: readonly Word[], { min = 0 }: DurationRange = {}) {
+  const schema = textOf<number | Word>((text) => {
+    const word = words.find((one) => one === text);
+    if (word !== undefined) return { ok: true, value: word };
+    const parsed = checkDuration(text, min);
+    return parsed.ok ? parsed : { ok: false, problem: `${parsed.problem}, or one of ${words.join(", ")}` };
+  });
+  return schema.register(kindMeta, { kind: "duration", pattern: DURATION_PATTERN, words: [...words] });
+}
+
 /** A size with or without a unit, as bytes. */
 export function size() {
   return z

@@ -1,6 +1,6 @@
 // What the documents may say and this version does not do yet.
 //
-// A field that is read and ignored in silence is a lie: whoever writes `hedge` must learn at once that nothing hedges.
+// A field that is read and ignored in silence is a lie: whoever writes one must learn at once that nothing happens.
 // So each such field stands here until the code that acts on it lands, and writing it is answered with a warning by
 // `check`, `apply` and at load. Whoever makes a field work deletes its row.
 
@@ -17,11 +17,8 @@ interface NotYetRow {
   readonly effect: string;
 }
 
-const SERVICE_ROWS: readonly Omit<NotYetRow, "kind">[] = [{ path: ["hedge"], effect: "nothing is hedged" }];
-
 const RULE_ROWS: readonly Omit<NotYetRow, "kind">[] = [
   { path: ["limits"], effect: "all but pendingTimeout are the service's" },
-  { path: ["hedge"], effect: "nothing is hedged" },
   { path: ["outlier"], effect: "instances are ejected as the service's document says" },
   { path: ["balance", "slowStart"], effect: "newcomers ramp up as the service's document says" },
   { path: ["health"], effect: "instances are checked as the service's document says" },
@@ -29,8 +26,6 @@ const RULE_ROWS: readonly Omit<NotYetRow, "kind">[] = [
 
 /** Every field that is accepted and not acted on. */
 export const NOT_YET: readonly NotYetRow[] = [
-  ...SERVICE_ROWS.map((row): NotYetRow => ({ ...row, kind: "service" })),
-  ...SERVICE_ROWS.map((row): NotYetRow => ({ ...row, kind: "mesh", path: ["defaults", ...row.path] })),
   ...RULE_ROWS.map((row): NotYetRow => ({ ...row, kind: "route", path: ["rules", "*", ...row.path] })),
   { kind: "access", path: [], effect: "nobody is kept out" },
 ];

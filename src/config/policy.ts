@@ -13,6 +13,7 @@ import {
   duration,
   durationOrAuto,
   durationOrNone,
+  durationOrWord,
   noneOr,
   section,
   share,
@@ -147,13 +148,19 @@ const retry = section({
   bodyBytesMax: bodyLimit,
 }));
 
+/** Those that the engine knows of a service's response time (HEDGE_P50 …). */
+export const PERCENTILES = ["p50", "p75", "p90", "p95", "p99"] as const;
+
 const hedge = section({
-  after: z
-    .enum(["p50", "p75", "p90", "p95", "p99"])
+  after: durationOrWord(PERCENTILES, { min: 1 })
     .prefault("p95")
-    .describe("The percentile of the service's own response time at which a second attempt starts."),
-  budget: share().prefault(0.05).describe("Hedged attempts per request."),
-});
+    .describe("When a second attempt starts: a percentile of the service's own response time, or a time."),
+  budget: share().prefault(0.05).describe("Second attempts per request, at most."),
+  calls: z
+    .enum(["idempotent", "all"])
+    .prefault("idempotent")
+    .describe("Which may be executed twice: the class of retries, or all (gRPC calls are POSTs)."),
+}).transform(({ after, budget, calls }) => ({ after, budget, isAnyCall: calls === "all" }));
 
 const limits = section({
   connections: count({ min: 1 })

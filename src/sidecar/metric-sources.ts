@@ -7,11 +7,13 @@ import { STATE_EJECTED } from "../../assembly/abi/balancer-codes.ts";
 import { GLITCHES_COUNT, REASON_FAULT, REASON_NONE } from "../../assembly/abi/engine-codes.ts";
 import {
   OTHER_METRICS,
+  SERVICE_HEDGE_CELLS,
   SERVICE_LATENCY_CELLS,
   SERVICE_OUTCOME_CELLS,
   SERVICE_REASON_CELLS,
   SERVICE_SKIPPED_CELLS,
   SERVICE_STATUS_CELLS,
+  SERVICE_UNHEDGED_CELLS,
   STATUS_CLASS_CELLS,
   UNROUTED_INBOUND_METRICS,
   UNROUTED_OUTBOUND_METRICS,
@@ -20,6 +22,7 @@ import type { HealthState } from "../health/index.ts";
 import type { CompiledSnapshot } from "../snapshot/index.ts";
 import {
   GLITCH_NAMES,
+  HEDGE_NAMES,
   OUTCOME_NAMES,
   PROTOCOL_NAMES,
   REASONS,
@@ -27,6 +30,7 @@ import {
   type Sample,
   SKIPPED_NAMES,
   type Source,
+  UNHEDGED_NAMES,
 } from "../telemetry/index.ts";
 import { type Balancer, LATENCY_BOUNDS_US } from "../wasm/index.ts";
 import { healthSources } from "./health-metrics.ts";
@@ -98,6 +102,18 @@ function serviceSources({ balancer, snapshot }: MetricInputs): Source[] {
       help: "Failed attempts that were not tried again, by cause.",
       type: "counter",
       read: eachBlock(named(SERVICE_SKIPPED_CELLS, SKIPPED_NAMES, "cause")),
+    },
+    {
+      name: "pillion_hedges_total",
+      help: "Second attempts beside slow first ones, by what became of them.",
+      type: "counter",
+      read: eachBlock(named(SERVICE_HEDGE_CELLS, HEDGE_NAMES, "result")),
+    },
+    {
+      name: "pillion_hedges_skipped_total",
+      help: "Attempts slow enough for a second one beside them that got none, by cause.",
+      type: "counter",
+      read: eachBlock(named(SERVICE_UNHEDGED_CELLS, UNHEDGED_NAMES, "cause")),
     },
   ];
 }

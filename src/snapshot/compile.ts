@@ -142,7 +142,7 @@ function placeApp(app: LocalApp, compilation: Compilation, rules: Map<number, Ru
   return placed;
 }
 
-/** The caller's sidecar keeps the deadline, retries elsewhere and breaks circuits; here one app does what it can. */
+/** The caller's sidecar keeps the deadline, retries and hedges elsewhere and breaks circuits; here is one app. */
 function inboundPolicy({ balance, timeout, retry, limits, ...rest }: Policy): Policy {
   return {
     ...rest,
@@ -153,6 +153,7 @@ function inboundPolicy({ balance, timeout, retry, limits, ...rest }: Policy): Po
       attempts: INBOUND_RETRIES,
       when: { isUnprocessed: true, isIdempotent: false, statuses: [], grpcCodes: [] },
     },
+    hedge: undefined,
     limits: { ...limits, connections: UNLIMITED, requests: UNLIMITED },
   };
 }

@@ -7,6 +7,8 @@ import {
   HASH_NONE,
   HASH_PATH,
   HASH_SOURCE_ADDRESS,
+  HEDGE_DELAY,
+  HEDGE_P50,
   POLICY_ATTEMPT_TIMEOUT,
   POLICY_AUTO,
   POLICY_BACKOFF_BASE,
@@ -20,6 +22,10 @@ import {
   POLICY_HASH_NAME,
   POLICY_HASH_NAME_ID,
   POLICY_HASH_SOURCE,
+  POLICY_HEDGE,
+  POLICY_HEDGE_ANY,
+  POLICY_HEDGE_BUDGET,
+  POLICY_HEDGE_DELAY,
   POLICY_IDLE_TIMEOUT,
   POLICY_METRICS,
   POLICY_NO_TIMEOUT,
@@ -54,7 +60,7 @@ import {
   SERVICE_TCP,
 } from "../../assembly/abi/policy.ts";
 import { assertNever } from "../base/index.ts";
-import type { Policy } from "../config/index.ts";
+import { PERCENTILES, type Policy } from "../config/index.ts";
 import { hashText } from "../wasm/index.ts";
 import { fieldIdOf } from "./field-ids.ts";
 import type { InstanceProtocol, PolicyModel } from "./program-model.ts";
@@ -64,7 +70,7 @@ import type { ProgramWriter } from "./writer.ts";
 export const RETRY_STATUSES_MAX = 8;
 /** Further attempts that the engine makes at most. */
 export const RETRIES_MAX = ATTEMPTS_MAX - 1;
-/** Units of POLICY_BUDGET_RATIO. */
+/** Units of POLICY_BUDGET_RATIO and POLICY_HEDGE_BUDGET. */
 const RATIO_UNIT = 1024;
 
 const SECOND_NS = 1e9;
@@ -90,6 +96,7 @@ export function encodePolicy(
   writer.putU32(at + POLICY_REQUESTS_MAX, limits.requests);
   writer.putU32(at + POLICY_METRICS, metrics);
   encodeRetry(writer, at, policy);
+  encodeHedge(writer, at, policy);
   encodeHash(writer, at, policy);
   if (policy.rateLimit !== undefined) writer.putU32(at + POLICY_RATE, encodeRate(writer, policy.rateLimit, limitName));
   return at;
@@ -126,6 +133,15 @@ function encodeRetry(writer: ProgramWriter, at: number, { retry }: Policy): void
   writer.putU32(at + POLICY_BACKOFF_MAX, retry.backoff.maxMs);
   writer.putU32(at + POLICY_BUDGET_RATIO, Math.round(retry.budget.ratio * RATIO_UNIT));
   writer.putU32(at + POLICY_BUDGET_MIN, retry.budget.minimumPerSecond);
+}
+
+function encodeHedge(writer: ProgramWriter, at: number, { hedge }: Policy): void {
+  if (hedge === undefined) return;
+  const { after, budget, isAnyCall } = hedge;
+  if (typeof after === "number") writer.putU32(at + POLICY_HEDGE_DELAY, after);
+  writer.putU8(at + POLICY_HEDGE, typeof after === "number" ? HEDGE_DELAY : HEDGE_P50 + PERCENTILES.indexOf(after));
+  writer.putU8(at + POLICY_HEDGE_ANY, isAnyCall ? 1 : 0);
+  writer.putU32(at + POLICY_HEDGE_BUDGET, Math.floor(budget * RATIO_UNIT));
 }
 
 function encodeHash(writer: ProgramWriter, at: number, { balance }: Policy): void {

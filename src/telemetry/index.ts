@@ -12,12 +12,14 @@ export { createMetrics, type Metrics, type Sample, type Source } from "./metrics
 export {
   DIRECTION_NAMES,
   GLITCH_NAMES,
+  HEDGE_NAMES,
   LIMIT_NAMES,
   OUTCOME_NAMES,
   PROTOCOL_NAMES,
   ROLE_NAMES,
   SKIPPED_NAMES,
   TCP_END_NAMES,
+  UNHEDGED_NAMES,
 } from "./names.ts";
 export { REASONS, type Reason, reasonOf } from "./reasons.ts";
 export type { TcpEntry } from "./tcp-entry.ts";

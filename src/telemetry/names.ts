@@ -73,3 +73,9 @@ export const TCP_END_NAMES = [
   "no-route",
   "loop",
 ] as const;
+
+/** HEDGE_* of engine/proxy/metrics.ts: `pillion_hedges_total{result}`. */
+export const HEDGE_NAMES = ["won", "lost", "took-over", "failed", "cancelled"] as const;
+
+/** UNHEDGED_* of engine/proxy/metrics.ts: `pillion_hedges_skipped_total{cause}`. */
+export const UNHEDGED_NAMES = ["body", "budget", "instance", "limit", "memory"] as const;

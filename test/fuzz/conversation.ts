@@ -53,6 +53,8 @@ class Conversation {
   /** Open upstream wires whose protocol is not known yet. */
   readonly #fresh: Wire[] = [];
   readonly #isMirroring: boolean;
+  /** Then time passes more often: that is what begins a second attempt. */
+  readonly #isHedging: boolean;
   readonly #mesh: (present: readonly string[]) => string;
   readonly #corruptEvery: number;
   readonly #base: number;
@@ -68,10 +70,11 @@ class Conversation {
   constructor(make: WorldMaker, random: Random, { corruptEvery = 0, forgetsCloses = false }: ConversationOptions) {
     this.#random = random;
     this.#corruptEvery = corruptEvery;
-    this.#present = this.#present.slice(0, 1 + random.below(3));
+    this.#isHedging = random.once(3);
+    this.#present = this.#present.slice(0, this.#isHedging ? 2 + random.below(2) : 1 + random.below(3));
     const rule = describeRule(random);
     this.#isMirroring = rule.includes("mirror");
-    this.#mesh = describeMesh(random, rule);
+    this.#mesh = describeMesh(random, rule, this.#isHedging);
     this.#world = make(this.#mesh(this.#present));
     this.#world.onConnect = (wire) => {
       this.#connects.push({ wire, sinceUs: this.#world.nowUs });
@@ -109,9 +112,9 @@ class Conversation {
       if (clients.length < 5) this.#connect();
     } else if (dice < 45) random.pick(clients).act();
     else if (dice < 60) this.#decide();
-    else if (dice < 92) {
+    else if (dice < (this.#isHedging ? 84 : 92)) {
       if (servers.length > 0) random.pick(servers).act();
-    } else if (dice < 96) this.#pass(random.pick([1, 10, 60, 300, 1_200]));
+    } else if (dice < 96) this.#pass(random.pick(this.#isHedging ? [2, 6, 10, 40] : [1, 10, 60, 300, 1_200]));
     else if (dice === 96) {
       this.#present = ["a", "b", "c"].filter(() => random.once(2));
       this.#world.load(this.#mesh(this.#present));
@@ -287,15 +290,16 @@ function checkPoison(bytes: Buffer): void {
 }
 
 /** A mesh of one service with small limits and short times; which of its instances there are is said later. */
-function describeMesh(random: Random, rule: string): (present: readonly string[]) => string {
+function describeMesh(random: Random, rule: string, isHedging: boolean): (present: readonly string[]) => string {
   const protocol = random.pick(["http", "http", "http2"]);
   const policy = random.pick(["round-robin", "random", "least-connections"]);
   const request = random.pick(["none", "none", "700ms"]);
   const attempt = random.pick(["auto", "200ms"]);
   const attempts = random.below(4);
+  const hedge = isHedging ? random.pick(["{after: 1ms, budget: 1}", "{after: 30ms, budget: 0.5}"]) : "none";
   const bodyLimit = random.pick(["16B", "1KiB", "64KiB"]);
   const requests = random.pick([2, 6, 1024]);
-  const connections = random.pick([1, 2, 4, 1024]);
+  const connections = random.pick(isHedging ? [4, 1024] : [1, 2, 4, 1024]);
   const pending = random.pick([1, 3, 1024]);
   return (present) => `
 services:
@@ -304,6 +308,7 @@ services:
     balance: {policy: ${policy}}
     timeout: {connect: 1s, request: ${request}, attempt: ${attempt}, idle: 3s}
     retry: {attempts: ${attempts}, bodyLimit: ${bodyLimit}, budget: {ratio: 1, minimumPerSecond: 50}}
+    hedge: ${hedge}
     limits: {connections: ${connections}, requests: ${requests}, pending: ${pending}, pendingTimeout: 400ms}
     instances: [${present.map((id, index) => `{id: ${id}, address: 10.0.0.${index + 1}:80}`).join(", ")}]
     ${random.once(6) ? "rateLimit: {requestsPerSecond: 5, burst: 10}" : ""}

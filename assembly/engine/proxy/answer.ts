@@ -85,8 +85,10 @@ import {
 } from "./exchange.ts";
 import { abandonUpstream, finishExchange, settle } from "./finish.ts";
 import { addKnown } from "./forwarded.ts";
+import { endHedge, hasRival } from "./hedge.ts";
 import { dropHeld } from "./hold.ts";
 import { connectionOfStream, isH2, reset, sendHead } from "./leg.ts";
+import { HEDGE_CANCELLED } from "./metrics.ts";
 import { leaveInstance } from "./occupancy.ts";
 import { dropKept, markPipeClosed, pipeData, pipeWaiting } from "./pipe.ts";
 import { noteStall } from "./stall.ts";
@@ -102,6 +104,7 @@ const THIRTEEN: usize = memory.data<u8>([49, 51]);
 /** Ends an exchange with an answer of our own; whatever is upstream of it is given up. */
 export function answer(exchange: u32, reason: u32): void {
   store<u8>(exchange, u8(reason), X_REASON);
+  if (hasRival(exchange)) endHedge(exchange, HEDGE_CANCELLED);
   leaveInstance(exchange, false);
   abandonUpstream(exchange, H2_CANCEL);
   const down = load<u32>(exchange, X_DOWN);

@@ -1,7 +1,17 @@
 // The head of an answer that counts: a client's, or a copy's that nobody reads.
 
+import { HEDGE_NONE, POLICY_HEDGE } from "../../abi/policy.ts";
 import { now } from "../http/event.ts";
-import { STATE_ANSWERED, X_ATTEMPT_STARTED, X_STATE, X_STATUS, X_UPSTREAM_US, X_WAIT_UNTIL } from "./exchange.ts";
+import {
+  STATE_ANSWERED,
+  X_ATTEMPT_STARTED,
+  X_POLICY,
+  X_STATE,
+  X_STATUS,
+  X_UPSTREAM_US,
+  X_WAIT_UNTIL,
+} from "./exchange.ts";
+import { noteHedgeable } from "./hedge.ts";
 import { OUTCOME_ANSWERED, recordAttempt } from "./metrics.ts";
 import { noteAnswered } from "./silence.ts";
 
@@ -13,5 +23,6 @@ export function noteHead(exchange: u32, status: u32): void {
   store<u32>(exchange, us, X_UPSTREAM_US);
   store<u64>(exchange, 0, X_WAIT_UNTIL);
   noteAnswered(exchange, us);
+  if (load<u8>(exchange + X_POLICY, POLICY_HEDGE) != HEDGE_NONE) noteHedgeable(exchange, us);
   recordAttempt(exchange, OUTCOME_ANSWERED);
 }

@@ -15,6 +15,7 @@ import {
 } from "../../abi/engine-codes.ts";
 import { ATTEMPTS_MAX } from "../../abi/limits.ts";
 import {
+  HEDGE_NONE,
   INSTANCE_FLAGS,
   INSTANCE_GENERATION,
   INSTANCE_IS_APP,
@@ -24,6 +25,7 @@ import {
   POLICY_AUTO,
   POLICY_BACKOFF_BASE,
   POLICY_BACKOFF_MAX,
+  POLICY_HEDGE,
   POLICY_PENDING_TIMEOUT,
   POLICY_RETRY_ATTEMPTS,
   POLICY_RETRY_WHEN,
@@ -53,6 +55,7 @@ import {
   EXCHANGE_IS_GRPC,
   EXCHANGE_IS_IDEMPOTENT,
   EXCHANGE_IS_IN_FLIGHT,
+  EXCHANGE_IS_RIVAL,
   EXCHANGE_IS_TUNNEL,
   EXCHANGE_IS_UPGRADE,
   EXCHANGE_TO_SIDECAR,
@@ -84,10 +87,12 @@ import {
   X_WAIT_UNTIL,
 } from "./exchange.ts";
 import { writeGrpcTimeout } from "./grpc-timeout.ts";
+import { hasRival, takeOver, watchHedge } from "./hedge.ts";
 import { takeConnection } from "./keep-alive.ts";
 import { isH2, sendHead } from "./leg.ts";
 import { watchLiveness } from "./liveness.ts";
 import {
+  HEDGE_TOOK_OVER,
   recordAttempt,
   recordSkipped,
   SKIPPED_ATTEMPTS,
@@ -126,8 +131,14 @@ export function beginAttempt(exchange: u32): void {
   }
   store<u32>(exchange, u32(slot), X_INSTANCE);
   setX(exchange, EXCHANGE_IS_IN_FLIGHT);
+  attemptAt(exchange, u32(slot));
+}
+
+/** Begins an attempt at an instance that was picked, and counts it in flight, for it. */
+export function attemptAt(exchange: u32, slot: u32): void {
   store<u64>(exchange, now, X_ATTEMPT_STARTED);
-  const record = instanceAt(u32(slot));
+  if (load<u8>(exchange + X_POLICY, POLICY_HEDGE) != HEDGE_NONE) watchHedge(exchange);
+  const record = instanceAt(slot);
   if ((load<u8>(record, INSTANCE_FLAGS) & INSTANCE_IS_SIDECAR) != 0) setX(exchange, EXCHANGE_TO_SIDECAR);
   else clearX(exchange, EXCHANGE_TO_SIDECAR);
   store<u8>(exchange, kindFor(exchange, record), X_KIND);
@@ -136,18 +147,19 @@ export function beginAttempt(exchange: u32): void {
     answer(exchange, REASON_BAD_REQUEST);
     return;
   }
-  connectAndSend(exchange, u32(slot));
+  connectAndSend(exchange, slot);
 }
 
 /** Picks; the set may hold an instance that this worker's snapshot has just lost, for a moment: then picks again. */
-function pickPresent(exchange: u32): i32 {
+export function pickPresent(exchange: u32): i32 {
   const set = load<u32>(exchange, X_SET);
   const hash = load<u32>(exchange, X_HASH);
   let skip0 = load<u32>(exchange, X_SKIP);
   let skip1 = load<u32>(exchange, X_SKIP + 4);
   let skip2 = load<u32>(exchange, X_SKIP + 8);
-  // A retry is to succeed, and what is not idempotent has one attempt only once a server has read it.
-  const isOnce = !hasX(exchange, EXCHANGE_IS_IDEMPOTENT) || load<u8>(exchange, X_ATTEMPTS) > 1;
+  // A retry and a rival are to succeed, and what is not idempotent has one attempt only once a server has read it.
+  const isFirst = load<u8>(exchange, X_ATTEMPTS) == 1 && !hasX(exchange, EXCHANGE_IS_RIVAL);
+  const isOnce = !isFirst || !hasX(exchange, EXCHANGE_IS_IDEMPOTENT);
   for (let tries = 0; tries < 4; tries += 1) {
     const slot = isOnce ? pickOnce(set, hash, skip0, skip1, skip2) : pick(set, hash, skip0, skip1, skip2);
     if (slot < 0) return slot;
@@ -187,7 +199,7 @@ function connectAndSend(exchange: u32, slot: u32): void {
 /** A limit is reached here. One other instance is asked, which may have a connection free; then the load is shed. */
 export function overflow(exchange: u32, counter: u32): void {
   store<u32>(exchange, counter, X_DETAIL);
-  if (load<u8>(exchange, X_ATTEMPTS) == 1) failAttempt(exchange, REASON_OVERFLOW, true, 0);
+  if (load<u8>(exchange, X_ATTEMPTS) == 1 || hasRival(exchange)) failAttempt(exchange, REASON_OVERFLOW, true, 0);
   else answer(exchange, REASON_OVERFLOW);
 }
 
@@ -247,11 +259,16 @@ function sendRequest(exchange: u32, stream: u32, connection: u32): bool {
 }
 
 /**
- * An attempt failed before any of its response went downstream. Tries again where that is allowed, else answers with
- * `reason`. The upstream stream must be released already.
+ * An attempt failed before any of its response went downstream. Goes on with its rival's where there is one, tries
+ * again where that is allowed, else answers with `reason`. The upstream stream must be released already.
  */
 export function failAttempt(exchange: u32, reason: u32, isUnprocessed: bool, outcome: u32): void {
   if (outcome != 0) recordAttempt(exchange, outcome);
+  if (hasRival(exchange)) {
+    leaveInstance(exchange, outcome != 0);
+    takeOver(exchange, HEDGE_TOOK_OVER);
+    return;
+  }
   const isRetried = canRetry(exchange, isUnprocessed);
   leaveInstance(exchange, outcome != 0);
   if (!isRetried) {

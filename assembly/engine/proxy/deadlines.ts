@@ -8,13 +8,14 @@ import { failAttempt } from "./attempt.ts";
 import { STATE_PENDING, STATE_SENT, STATE_WAITING, X_DEADLINE, X_DETAIL, X_STATE, X_WAIT_UNTIL } from "./exchange.ts";
 import { endWait } from "./fault.ts";
 import { abandonUpstream } from "./finish.ts";
+import { checkHedge } from "./hedge.ts";
 import { isHeld } from "./hold.ts";
 import { OUTCOME_TIMEOUT, recordAttempt } from "./metrics.ts";
 import { giveUpUnproven } from "./probation.ts";
 import { passHeld } from "./response.ts";
 import { checkSilence } from "./silence.ts";
 import { endStall } from "./stall.ts";
-import { armExchange, attemptDeadline, idleDeadline } from "./timeouts.ts";
+import { armExchange, attemptDeadline, hedgeDeadline, idleDeadline } from "./timeouts.ts";
 
 /** The timer of an exchange fired. */
 export function checkExchange(exchange: u32): void {
@@ -24,6 +25,8 @@ export function checkExchange(exchange: u32): void {
     answer(exchange, REASON_REQUEST_TIMEOUT);
     return;
   }
+  const hedge = hedgeDeadline(exchange);
+  if (hedge != 0 && hedge <= now) checkHedge(exchange);
   const state = load<u8>(exchange, X_STATE);
   const waitUntil = load<u64>(exchange, X_WAIT_UNTIL);
   if (waitUntil != 0 && waitUntil <= now) {

@@ -40,8 +40,8 @@ export const X_RECEIVED: u32 = 104; // u64 request body bytes
 export const X_SENT: u32 = 112; // u64 response body bytes
 export const X_UPSTREAM_US: u32 = 120; // u32 attempt's start to response head
 export const X_DETAIL: u32 = 124; // u32: which limit, which code
-export const X_REQUEST: u32 = 128; // pipe of 40 bytes
-export const X_RESPONSE: u32 = 168; // pipe of 40 bytes
+export const X_REQUEST: u32 = 128; // pipe of PIPE_BYTES
+export const X_RESPONSE: u32 = 168; // pipe of PIPE_BYTES
 export const X_LISTENER: u32 = 208; // u8 LISTENER_*
 export const X_MIRROR: u32 = 212; // u32 service that gets a copy once the request is whole, plus one; 0 = none
 export const X_SENT_MARK: u32 = 216; // u64: bytes queued on the upstream connection before this request's head
@@ -55,6 +55,8 @@ export const X_REQUEST_ENDED: u32 = X_PEER_BYTES + 64; // u64 µs when the last 
 export const X_WEBSOCKET_NONCE: u32 = X_REQUEST_ENDED + 8; // 16 bytes: the key that we made up for an HTTP/1.1 server
 export const X_STALL_SINCE: u32 = X_REQUEST_ENDED + 24; // u64 µs since when the client holds the response up, 0 = no
 export const X_STALL_UNTIL: u32 = X_REQUEST_ENDED + 32; // i64: as many bytes gone downstream end that (stall.ts)
+export const X_HEDGE_AT: u32 = X_REQUEST_ENDED + 40; // u64 µs: when to look whether a second attempt is due, 0 = never
+export const X_RIVAL: u32 = X_REQUEST_ENDED + 48; // the other one of a hedged pair (hedge.ts), 0 = none
 
 export const STATE_FREE: u8 = 0;
 export const STATE_WAITING: u8 = 1; // backoff before the next attempt, or a fault's delay before the first
@@ -85,6 +87,9 @@ export const EXCHANGE_TO_SIDECAR: u32 = 4096; // the attempt is on a sidecar, wh
 export const EXCHANGE_CONVERTED: u32 = 16384; // Upgrade ⇄ extended CONNECT: 101 ⇄ 200 on the way back
 export const EXCHANGE_IS_ROUTED: u32 = 32768; // X_POLICY is filled in
 export const EXCHANGE_IS_MIRROR: u32 = 65536; // a copy: nobody waits for its answer
+export const EXCHANGE_IS_RIVAL: u32 = 131072; // the second attempt of a hedged pair; it has no client of its own
+export const EXCHANGE_IS_HEDGED: u32 = 262144; // has had its second attempt beside the first
+export const EXCHANGE_TOOK_OVER: u32 = 524288; // its attempt was its rival's
 
 export const EMPTY_SKIP: u32 = 0xffffffff;
 

@@ -28,6 +28,7 @@ import { awaitRequestEnd, mayEndByItself } from "./early.ts";
 import {
   destroyExchange,
   EXCHANGE_IS_ADMITTED,
+  EXCHANGE_IS_RIVAL,
   EXCHANGE_IS_TUNNEL,
   hasX,
   STATE_ANSWERED,
@@ -39,9 +40,11 @@ import {
   X_POLICY,
   X_REQUEST,
   X_RESPONSE,
+  X_RIVAL,
   X_STATE,
   X_UP,
 } from "./exchange.ts";
+import { leaveHedge } from "./hedge.ts";
 import { dropHeld } from "./hold.ts";
 import { connectionOfStream, isH2, releaseStream, reset } from "./leg.ts";
 import { logExchange } from "./log.ts";
@@ -62,17 +65,21 @@ export function settle(exchange: u32): void {
 export function finishExchange(exchange: u32): void {
   assert(load<u8>(exchange, X_STATE) != STATE_OVER);
   store<u8>(exchange, STATE_OVER, X_STATE);
+  if (load<u32>(exchange, X_RIVAL) != 0) leaveHedge(exchange);
   leaveInstance(exchange, false);
   abandonUpstream(exchange, H2_CANCEL);
   releaseDownstream(exchange);
   if (hasX(exchange, EXCHANGE_IS_ADMITTED)) leave(load<u32>(exchange + X_POLICY, POLICY_SERVICE), COUNTER_REQUESTS);
-  recordExchange(exchange);
-  logExchange(exchange);
+  const isRival = hasX(exchange, EXCHANGE_IS_RIVAL); // its request is another's, and so is the head
+  if (!isRival) {
+    recordExchange(exchange);
+    logExchange(exchange);
+  }
   dropHeld(exchange);
   destroyPipe(exchange + X_REQUEST);
   destroyPipe(exchange + X_RESPONSE);
   const head = load<u32>(exchange, X_HEAD);
-  if (head != 0) releaseHead(head);
+  if (head != 0 && !isRival) releaseHead(head);
   const edits = load<u32>(exchange, X_EDITS);
   if (edits != 0) releaseEdits(edits);
   destroyExchange(exchange);

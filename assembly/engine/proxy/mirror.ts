@@ -3,8 +3,8 @@
 // A copy is an exchange without downstream, made when the request is whole and all of it is still kept for a replay: a
 // body beyond bodyLimit, or one that was answered before its end, is not copied. From then on the two know nothing of
 // each other. The copy has the head as the service gets it, host and all, and `x-pillion-mirror: 1` besides. It is
-// never retried, its answer is read and thrown away, and what becomes of it is seen only in the metrics of the mirrored
-// service. It counts in that service's limits; its policy decides on instance and times. A copy is never copied.
+// never retried, hedged or copied, its answer is read and thrown away, and what becomes of it is seen only in the
+// metrics of the mirrored service. It counts in that service's limits; its policy decides on instance and times.
 
 import { COUNTER_REQUESTS } from "../../abi/balancer-codes.ts";
 import { REASON_NONE, REASON_OVERFLOW } from "../../abi/engine-codes.ts";
@@ -12,9 +12,11 @@ import { NAME_EXPECT, NAME_OTHER } from "../../abi/field-names.ts";
 import { MIRROR_TIMEOUT_MS } from "../../abi/limits.ts";
 import {
   HASH_NONE,
+  HEDGE_NONE,
   POLICY_AUTO,
   POLICY_BYTES,
   POLICY_HASH_SOURCE,
+  POLICY_HEDGE,
   POLICY_REQUEST_TIMEOUT,
   POLICY_RETRY_ATTEMPTS,
   POLICY_RETRY_GRPC,
@@ -148,6 +150,7 @@ function fillCopy(copy: u32, exchange: u32): void {
   const policy = copy + X_POLICY;
   memory.copy(policy, routePolicy, POLICY_BYTES);
   store<u8>(policy, 0, POLICY_RETRY_ATTEMPTS);
+  store<u8>(policy, HEDGE_NONE, POLICY_HEDGE);
   store<u32>(policy, 0, POLICY_RETRY_GRPC);
   store<u32>(copy, routeSet, X_SET);
   const timeout = load<u32>(policy, POLICY_REQUEST_TIMEOUT);

@@ -1,6 +1,6 @@
 // What an attempt occupies while it is under way: a place in line, and its instance. And what its end says of that one.
 
-import { RESULT_FAILED, RESULT_OK, RESULT_UNKNOWN } from "../../abi/balancer-codes.ts";
+import { RESULT_FAILED, RESULT_OK, RESULT_SLOW, RESULT_UNKNOWN } from "../../abi/balancer-codes.ts";
 import {
   REASON_CONNECT_FAILED,
   REASON_CONNECT_TIMEOUT,
@@ -15,6 +15,7 @@ import { now } from "../http/event.ts";
 import {
   clearX,
   EXCHANGE_IS_IN_FLIGHT,
+  EXCHANGE_IS_RIVAL,
   hasX,
   X_ATTEMPT_STARTED,
   X_GRPC_STATUS,
@@ -40,11 +41,31 @@ export function leaveInstance(exchange: u32, isFailure: bool): void {
   const answeredUs = load<u32>(exchange, X_UPSTREAM_US);
   let us = answeredUs != 0 ? answeredUs : u32(now - load<u64>(exchange, X_ATTEMPT_STARTED));
   const result = isFailure ? RESULT_FAILED : resultOf(exchange);
-  // Never sent: its few microseconds would make the instance look fast, and draw load to it.
-  if (result == <u32>RESULT_UNKNOWN && load<u32>(exchange, X_UP) == 0) us = 0;
+  // Never sent, or sent late and given up soon: a few microseconds would make the instance look fast, and draw load.
+  const saysNothing = load<u32>(exchange, X_UP) == 0 || hasX(exchange, EXCHANGE_IS_RIVAL);
+  if (result == <u32>RESULT_UNKNOWN && saysNothing) us = 0;
   if (result != <u32>RESULT_UNKNOWN) noteTaken(slot, us);
   observeInstance(slot, us, result);
   releaseInstance(slot);
+}
+
+/** The attempt under way is given up, for its rival was faster: its instance takes at least this long. */
+export function leaveSlow(exchange: u32): void {
+  removePending(exchange);
+  clearX(exchange, EXCHANGE_IS_IN_FLIGHT);
+  const slot = load<u32>(exchange, X_INSTANCE);
+  const isSent = load<u32>(exchange, X_UP) != 0;
+  const us = isSent ? u32(now - load<u64>(exchange, X_ATTEMPT_STARTED)) : 0;
+  observeInstance(slot, us, isSent ? RESULT_SLOW : RESULT_UNKNOWN);
+  releaseInstance(slot);
+}
+
+/** Whether a response head, its grpc-status noted, says that its instance has failed. */
+export function isFailedBy(exchange: u32, status: u32): bool {
+  // 501 and 505 are about the request (RFC 9110 §15.6.2, §15.6.6).
+  if (status >= 500 && status != 501 && status != 505) return true;
+  const code = u32(load<u8>(exchange, X_GRPC_STATUS));
+  return code < 32 && ((GRPC_FAILURES >> code) & 1) != 0;
 }
 
 /** RESULT_* of an attempt that nothing has called a failure yet. */
@@ -64,8 +85,5 @@ function resultOf(exchange: u32): u32 {
   }
   const status = u32(load<u16>(exchange, X_STATUS));
   if (status == 0) return RESULT_UNKNOWN;
-  // 501 and 505 are about the request (RFC 9110 §15.6.2, §15.6.6).
-  if (status >= 500 && status != 501 && status != 505) return RESULT_FAILED;
-  const code = u32(load<u8>(exchange, X_GRPC_STATUS));
-  return code < 32 && ((GRPC_FAILURES >> code) & 1) != 0 ? RESULT_FAILED : RESULT_OK;
+  return isFailedBy(exchange, status) ? RESULT_FAILED : RESULT_OK;
 }

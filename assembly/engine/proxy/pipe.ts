@@ -38,7 +38,8 @@ import {
 } from "../tables/streams.ts";
 import { credit, isH2, sendable, sendData, sendEnd, sendTrailers } from "./leg.ts";
 
-// ── Pipe, 40 bytes in the exchange ───────────────────────────────────────────────────────────────
+// ── Pipe, PIPE_BYTES in the exchange ─────────────────────────────────────────────────────────────
+export const PIPE_BYTES: u32 = 40;
 const P_HEAD: u32 = 0; // first chunk
 const P_TAIL: u32 = 4;
 const P_CURSOR: u32 = 8; // chunk of the first waiting byte, 0 = none waits
@@ -230,7 +231,7 @@ export function destroyPipe(pipe: u32): void {
     chunk = next;
   }
   if (load<u32>(pipe, P_TRAILERS) != 0) releaseHead(load<u32>(pipe, P_TRAILERS));
-  memory.fill(pipe, 0, 40);
+  memory.fill(pipe, 0, PIPE_BYTES);
 }
 
 /** Takes a stream out of its connection's blocked list. */

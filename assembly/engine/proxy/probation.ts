@@ -34,8 +34,9 @@ import {
   X_SET,
 } from "./exchange.ts";
 import { abandonUpstream } from "./finish.ts";
+import { hasRival, takeOver } from "./hedge.ts";
 import { dropHeld, holdUntil, isByTimer } from "./hold.ts";
-import { OUTCOME_TIMEOUT, recordAttempt } from "./metrics.ts";
+import { HEDGE_TOOK_OVER, OUTCOME_TIMEOUT, recordAttempt } from "./metrics.ts";
 import { leaveInstance } from "./occupancy.ts";
 import { isKept } from "./pipe.ts";
 import { patienceUs } from "./silence.ts";
@@ -61,12 +62,14 @@ export function holdUnproven(exchange: u32, head: u32): bool {
 /** The time of a held answer is over: true when another attempt is made, false when it is to be passed on. */
 export function giveUpUnproven(exchange: u32): bool {
   if (!isByTimer(exchange) || load<i64>(load<u32>(exchange, X_HELD), HEAD_CONTENT_LENGTH) < 0) return false;
-  if (!canRetry(exchange, false)) return false;
+  const isHedged = hasRival(exchange);
+  if (!isHedged && !canRetry(exchange, false)) return false;
   recordAttempt(exchange, OUTCOME_TIMEOUT);
   forgetUnproven(exchange);
   leaveInstance(exchange, true);
   abandonUpstream(exchange, H2_CANCEL);
-  retry(exchange, false);
+  if (isHedged) takeOver(exchange, HEDGE_TOOK_OVER);
+  else retry(exchange, false);
   return true;
 }
 

@@ -19,10 +19,12 @@ import { POOL_PRESSURE_FULL } from "../../abi/limits.ts";
 import { UNROUTED_INBOUND_METRICS, UNROUTED_OUTBOUND_METRICS } from "../../abi/metrics.ts";
 import {
   HASH_NONE,
+  HEDGE_NONE,
   POLICY_AUTO,
   POLICY_BODY_LIMIT,
   POLICY_BYTES,
   POLICY_HASH_SOURCE,
+  POLICY_HEDGE,
   POLICY_IDLE_TIMEOUT,
   POLICY_METRICS,
   POLICY_NO_TIMEOUT,
@@ -128,6 +130,7 @@ import { beginOrWait, drawFault } from "./fault.ts";
 import { settle } from "./finish.ts";
 import { completeRequest } from "./forwarded.ts";
 import { takeGrpcTimeout } from "./grpc-timeout.ts";
+import { prepareHedge } from "./hedge.ts";
 import { credit, releaseStream, reset, sendHead } from "./leg.ts";
 import { drawMirror, mirrorWhole } from "./mirror.ts";
 import { keepPipe, markPipeClosed, pipeData, pipeEnd } from "./pipe.ts";
@@ -166,6 +169,7 @@ export function receiveRequest(stream: u32, head: u32, end: bool): void {
   }
   setX(exchange, EXCHANGE_IS_ADMITTED);
   fillBudget(policy);
+  if (load<u8>(policy, POLICY_HEDGE) != HEDGE_NONE) prepareHedge(exchange);
   const isMirrored = drawMirror(exchange, routeRule);
   if (isMirrored || load<u8>(policy, POLICY_RETRY_ATTEMPTS) != 0) keepPipe(exchange + X_REQUEST);
   if (isMirrored && end) mirrorWhole(exchange);

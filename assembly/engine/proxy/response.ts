@@ -54,14 +54,24 @@ import {
   X_POLICY,
   X_REQUEST,
   X_RESPONSE,
+  X_RIVAL,
   X_SENT,
   X_STATE,
   X_UP,
 } from "./exchange.ts";
 import { abandonUpstream, finishExchange, settle } from "./finish.ts";
+import { decideHedge, endHedge, hasRival, takeOver } from "./hedge.ts";
 import { dropHeld, hold, isByTimer, isHeld, isTooMuchToHold, nextDue, takeHeld } from "./hold.ts";
 import { isH2, sendHead, sendInformational } from "./leg.ts";
-import { OUTCOME_REFUSED, OUTCOME_RESET, OUTCOME_STATUS, OUTCOME_TIMEOUT, recordAttempt } from "./metrics.ts";
+import {
+  HEDGE_LOST,
+  HEDGE_TOOK_OVER,
+  OUTCOME_REFUSED,
+  OUTCOME_RESET,
+  OUTCOME_STATUS,
+  OUTCOME_TIMEOUT,
+  recordAttempt,
+} from "./metrics.ts";
 import { receiveMirrored, receiveMirroredData } from "./mirror.ts";
 import { leaveInstance } from "./occupancy.ts";
 import { dropKept, flushPipe, markPipeClosed, pipeData, pipeEnd, pipeWaiting } from "./pipe.ts";
@@ -73,12 +83,16 @@ import { isAccepted } from "./upgrade.ts";
 
 /** A final response head. */
 export function receiveResponse(stream: u32, head: u32, end: bool): void {
-  const exchange = load<u32>(stream, S_EXCHANGE);
+  let exchange = load<u32>(stream, S_EXCHANGE);
   if (load<u8>(exchange, X_STATE) != STATE_SENT) return;
   store<u64>(exchange, now, X_ACTIVITY);
   const status = u32(load<u16>(head, HEAD_STATUS));
   const isUnprocessed = takeMark(exchange, head);
   noteGrpcStatus(exchange, head);
+  if (load<u32>(exchange, X_RIVAL) != 0) {
+    exchange = decideHedge(exchange, status, isUnprocessed);
+    if (exchange == 0) return;
+  }
   if (hasX(exchange, EXCHANGE_IS_MIRROR)) {
     receiveMirrored(exchange, status, end);
     return;
@@ -98,6 +112,7 @@ function passHead(exchange: u32, head: u32, status: u32, end: bool): void {
     answer(exchange, REASON_UPSTREAM_PROTOCOL);
     return;
   }
+  if (hasRival(exchange)) endHedge(exchange, HEDGE_LOST);
   noteHead(exchange, status);
   dropKept(exchange + X_REQUEST);
   if (load<u32>(exchange, X_EDITS) != 0) editResponse(head, load<u32>(exchange, X_EDITS));
@@ -122,7 +137,8 @@ function retryAnswered(exchange: u32, outcome: u32, isUnprocessed: bool): void {
   leaveInstance(exchange, true);
   store<u8>(exchange, 255, X_GRPC_STATUS);
   abandonUpstream(exchange, H2_CANCEL);
-  retry(exchange, isUnprocessed);
+  if (hasRival(exchange)) takeOver(exchange, HEDGE_TOOK_OVER);
+  else retry(exchange, isUnprocessed);
 }
 
 /** A held answer goes downstream after all: its head, and what waits behind it. */
@@ -147,7 +163,9 @@ export function receiveInformational(stream: u32, head: u32): void {
   const exchange = load<u32>(stream, S_EXCHANGE);
   if (load<u8>(exchange, X_STATE) != STATE_SENT) return;
   store<u64>(exchange, now, X_ACTIVITY);
-  if (!hasX(exchange, EXCHANGE_IS_MIRROR)) sendInformational(load<u32>(exchange, X_DOWN), head);
+  // A copy has no client, and a rival none yet.
+  const down = load<u32>(exchange, X_DOWN);
+  if (down != 0) sendInformational(down, head);
 }
 
 /** Response body bytes. */

@@ -24,7 +24,8 @@ import {
   X_WAIT_UNTIL,
 } from "./exchange.ts";
 import { abandonUpstream } from "./finish.ts";
-import { OUTCOME_TIMEOUT, recordAttempt } from "./metrics.ts";
+import { hasRival, takeOver } from "./hedge.ts";
+import { HEDGE_TOOK_OVER, OUTCOME_TIMEOUT, recordAttempt } from "./metrics.ts";
 import { leaveInstance } from "./occupancy.ts";
 import { armExchange } from "./timeouts.ts";
 import { poolOf, U_HEARD } from "./upstream.ts";
@@ -62,6 +63,13 @@ export function noteAnswered(exchange: u32, us: u32): void {
   else store<u32>(record, estimate - estimate / P99_DOWN, R_P99);
 }
 
+/** An attempt was given up without an answer after `us`: it was to take longer. */
+export function noteUnanswered(exchange: u32, us: u32): void {
+  const record = recordOf(exchange);
+  const estimate = load<u32>(record, R_P99);
+  if (us > estimate) store<u32>(record, estimate + estimate / P99_UP + 1, R_P99);
+}
+
 /** The request is with its instance: says when to look whether that is silent. */
 export function watchSilence(exchange: u32): void {
   if (load<u32>(exchange + X_POLICY, POLICY_ATTEMPT_TIMEOUT) != <u32>POLICY_AUTO) return;
@@ -82,14 +90,16 @@ export function checkSilence(exchange: u32): void {
   }
   markSilent(slot);
   store<u64>(exchange, 0, X_WAIT_UNTIL);
-  if (!canRetry(exchange, false)) {
+  const isHedged = hasRival(exchange); // then it is elsewhere already
+  if (!isHedged && !canRetry(exchange, false)) {
     armExchange(exchange);
     return;
   }
   recordAttempt(exchange, OUTCOME_TIMEOUT);
   leaveInstance(exchange, true);
   abandonUpstream(exchange, H2_CANCEL);
-  retry(exchange, false);
+  if (isHedged) takeOver(exchange, HEDGE_TOOK_OVER);
+  else retry(exchange, false);
 }
 
 function hasOtherAnswered(exchange: u32, since: u64): bool {

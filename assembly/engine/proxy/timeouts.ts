@@ -11,10 +11,12 @@ import {
   EXCHANGE_IS_TUNNEL,
   exchangeIndex,
   hasX,
+  STATE_PENDING,
   STATE_SENT,
   X_ACTIVITY,
   X_ATTEMPT_STARTED,
   X_DEADLINE,
+  X_HEDGE_AT,
   X_HELD,
   X_POLICY,
   X_STALL_SINCE,
@@ -33,6 +35,8 @@ export function armExchange(exchange: u32): void {
     const idle = idleDeadline(exchange);
     if (idle != 0 && (first == 0 || idle < first)) first = idle;
   }
+  const hedge = hedgeDeadline(exchange);
+  if (hedge != 0 && (first == 0 || hedge < first)) first = hedge;
   const stall = stallCheck(exchange);
   if (stall != 0 && (first == 0 || stall < first)) first = stall;
   const timer = exchangeTimer(exchangeIndex(exchange));
@@ -47,6 +51,15 @@ export function attemptDeadline(exchange: u32): u64 {
   const timeout = load<u32>(exchange + X_POLICY, POLICY_ATTEMPT_TIMEOUT);
   if (timeout >= <u32>POLICY_AUTO) return 0;
   return load<u64>(exchange, X_ATTEMPT_STARTED) + u64(timeout) * 1000;
+}
+
+/** When to look whether the attempt is to have a rival, µs; 0 = never. */
+export function hedgeDeadline(exchange: u32): u64 {
+  const at = load<u64>(exchange, X_HEDGE_AT);
+  if (at == 0) return 0;
+  const state = load<u8>(exchange, X_STATE);
+  const isWaitedFor = state == STATE_PENDING || (state == STATE_SENT && load<u32>(exchange, X_HELD) == 0);
+  return isWaitedFor ? at : 0;
 }
 
 /** When a response that its client holds up is to be looked at, µs; 0 = none does. */

@@ -344,6 +344,22 @@ export function removePending(exchange: u32): void {
   pendingRemoved(slot);
 }
 
+/** Puts another exchange where this one waits; nothing happens when it does not wait. */
+export function replacePending(exchange: u32, other: u32): void {
+  if (!hasX(exchange, EXCHANGE_IS_PENDING)) return;
+  clearX(exchange, EXCHANGE_IS_PENDING);
+  setX(other, EXCHANGE_IS_PENDING);
+  const pool = poolOf(load<u32>(exchange, X_INSTANCE));
+  const previous = load<u32>(exchange, X_PENDING_PREVIOUS);
+  const next = load<u32>(exchange, X_PENDING_NEXT);
+  store<u32>(other, previous, X_PENDING_PREVIOUS);
+  store<u32>(other, next, X_PENDING_NEXT);
+  if (previous != 0) store<u32>(previous, other, X_PENDING_NEXT);
+  else store<u32>(pool, other, U_PENDING_HEAD);
+  if (next != 0) store<u32>(next, other, X_PENDING_PREVIOUS);
+  else store<u32>(pool, other, U_PENDING_TAIL);
+}
+
 /** The first exchange that waits at `slot`, whatever for; 0 when there is none. */
 export function firstWaiting(slot: u32): u32 {
   return load<u32>(poolOf(slot), U_PENDING_HEAD);

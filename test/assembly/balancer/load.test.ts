@@ -2,7 +2,13 @@
 
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
-import { EJECTED_DRAINING, RESULT_FAILED, RESULT_OK } from "../../../assembly/abi/balancer-codes.ts";
+import {
+  EJECTED_DRAINING,
+  RESULT_FAILED,
+  RESULT_OK,
+  RESULT_SLOW,
+  STATE_EJECTED,
+} from "../../../assembly/abi/balancer-codes.ts";
 import type { BalancerExports } from "../../../src/wasm/balancer.ts";
 import { createFixture, equalMembers, NO_SKIP, pickOnce, publish } from "./fixture.ts";
 
@@ -141,6 +147,20 @@ describe("without reports", () => {
       else workers[0].observeInstance(slot, 10_000, RESULT_OK);
     }
     expect(tried).toBeGreaterThan(0);
+  });
+
+  test("an attempt given up for a faster one takes at least that long: none becomes faster by it, none fails", () => {
+    members(3);
+    const observe = (slot: number, us: number, result: number) => {
+      workers[0].pick(SET, 0, NO_SKIP, NO_SKIP, NO_SKIP);
+      workers[0].observeInstance(slot, us, result);
+    };
+    for (let slot = 0; slot < 3; slot += 1) observe(slot, 1_000, RESULT_OK);
+    observe(0, 500_000, RESULT_SLOW);
+    expect(countPicks(200)[0]).toBeLessThan(4);
+    for (let round = 0; round < 50; round += 1) observe(0, 10, RESULT_SLOW);
+    expect(countPicks(200)[0]).toBeLessThan(4);
+    for (let slot = 0; slot < 3; slot += 1) expect(main.stateOf(slot) & STATE_EJECTED).toBe(0);
   });
 
   test("failures count as slow, however fast they are", () => {

@@ -118,8 +118,11 @@ describe("the memory map", () => {
       [metrics.SERVICE_LATENCY_CELLS, metrics.LATENCY_CELLS],
       [metrics.SERVICE_STATUS_CELLS, 5 * metrics.STATUS_CLASS_CELLS],
       [metrics.SERVICE_REASON_CELLS, 32],
-      [metrics.SERVICE_OUTCOME_CELLS, 16],
-      [metrics.SERVICE_SKIPPED_CELLS, 16],
+      [metrics.SERVICE_OUTCOME_CELLS, 8],
+      [metrics.SERVICE_HEDGE_CELLS, 8],
+      [metrics.SERVICE_SKIPPED_CELLS, 8],
+      [metrics.SERVICE_UNHEDGED_CELLS, 8],
+      [metrics.SERVICE_TCP_CELLS, 18],
       [metrics.SERVICE_SPARE_CELLS, metrics.SERVICE_CELLS - metrics.SERVICE_SPARE_CELLS],
     ] as const;
     starts.forEach(([start, cells], index) => {

@@ -51,9 +51,11 @@ routes:
 
 test("what is accepted but not acted on is a warning, and the file is good", async () => {
   const terminal = createFakeTerminal();
-  const path = write("services:\n  web:\n    hedge: {after: p95, budget: 0.05}\n");
+  const path = write(
+    "services:\n  web: {}\nroutes:\n  r:\n    rules:\n      - to: [{service: web}]\n        health: {path: /}\n",
+  );
   expect(await checkFiles(terminal, [path], { output: "text" })).toBe(0);
-  expect(terminal.out).toMatch(/^warning .*:3:5: services\.web\.hedge: accepted, not acted on yet/);
+  expect(terminal.out).toMatch(/^warning .*:7:9: routes\.r\.rules\.0\.health: accepted, not acted on yet/);
 });
 
 test("json names the same places", async () => {

@@ -148,8 +148,10 @@ describe("a good file", () => {
   });
 
   test("what is not acted on yet is a warning with its place", () => {
-    const parsed = parse("services:\n  users:\n    hedge: {after: p99}\n    health: none\n");
-    expect(parsed).toMatchObject({ ok: true, warnings: [{ line: 3, column: 5, path: "services.users.hedge" }] });
+    const rule = "      - to: [{service: users}]\n        outlier: {window: 5s}\n";
+    const parsed = parse(`services:\n  users: {}\nroutes:\n  r:\n    rules:\n${rule}`);
+    const path = "routes.r.rules.0.outlier";
+    expect(parsed).toMatchObject({ ok: true, warnings: [{ line: 7, column: 9, path }] });
   });
 });
 

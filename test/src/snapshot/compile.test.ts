@@ -53,6 +53,20 @@ describe("policy records", () => {
     expect(u32(abi.POLICY_BACKOFF_MAX)).toBe(250);
     expect(u32(abi.POLICY_BUDGET_RATIO)).toBe(205); // 0.2 of 1024
     expect(u32(abi.POLICY_BUDGET_MIN)).toBe(10);
+    expect(u8(abi.POLICY_HEDGE)).toBe(abi.HEDGE_NONE);
+  });
+
+  it("say when a second attempt begins: a percentile, or a time; a rule's over the service's", () => {
+    const service = { hedge: { after: "p90", budget: 0.1 } };
+    const own = policyRecord(service);
+    expect(own.u8(abi.POLICY_HEDGE)).toBe(abi.HEDGE_P90);
+    expect(own.u8(abi.POLICY_HEDGE_ANY)).toBe(0);
+    expect(own.u32(abi.POLICY_HEDGE_BUDGET)).toBe(102); // rounded down: a share is never exceeded
+    const ruled = policyRecord(service, { hedge: { after: "30ms", calls: "all" } });
+    expect(ruled.u8(abi.POLICY_HEDGE)).toBe(abi.HEDGE_DELAY);
+    expect(ruled.u32(abi.POLICY_HEDGE_DELAY)).toBe(30);
+    expect(ruled.u8(abi.POLICY_HEDGE_ANY)).toBe(1);
+    expect(policyRecord(service, { hedge: "none" }).u8(abi.POLICY_HEDGE)).toBe(abi.HEDGE_NONE);
   });
 
   it("hold what the service writes, and over it what the rule writes", () => {

@@ -8,11 +8,13 @@ import * as records from "../../../assembly/abi/engine-records.ts";
 import {
   DIRECTION_NAMES,
   GLITCH_NAMES,
+  HEDGE_NAMES,
   LIMIT_NAMES,
   OUTCOME_NAMES,
   PROTOCOL_NAMES,
   ROLE_NAMES,
   SKIPPED_NAMES,
+  UNHEDGED_NAMES,
 } from "../../../src/telemetry/index.ts";
 import { versionName } from "../../../src/telemetry/names.ts";
 
@@ -24,7 +26,7 @@ function wordsOf(table: Readonly<Record<string, number>>, prefix: string): strin
   return words;
 }
 
-/** OUTCOME_* and SKIPPED_* are the engine's own; their source is read because asc's constants cannot be imported. */
+/** These are the engine's own; their source is read because asc's constants cannot be imported. */
 function engineWords(prefix: string): string[] {
   const source = readFileSync("assembly/engine/proxy/metrics.ts", "utf8");
   const table: Record<string, number> = {};
@@ -42,6 +44,8 @@ test("glitches, limits, roles and listeners are the engine's, in its order", () 
 
 test("outcomes and causes are the engine's, in its order", () => {
   expect([...SKIPPED_NAMES]).toEqual(engineWords("SKIPPED_"));
+  expect([...HEDGE_NAMES]).toEqual(engineWords("HEDGE_"));
+  expect([...UNHEDGED_NAMES]).toEqual(engineWords("UNHEDGED_"));
   expect([...OUTCOME_NAMES]).toEqual(
     engineWords("OUTCOME_").map((word) => (word === "status" ? "retried-status" : word)),
   );
