@@ -42,6 +42,7 @@ import {
   EXCHANGE_IS_HEDGED,
   EXCHANGE_IS_IDEMPOTENT,
   EXCHANGE_IS_IN_FLIGHT,
+  EXCHANGE_IS_PENDING,
   EXCHANGE_IS_RIVAL,
   EXCHANGE_IS_ROUTED,
   EXCHANGE_IS_UPGRADE,
@@ -64,6 +65,8 @@ import {
   X_INSTANCE,
   X_KIND,
   X_LISTENER,
+  X_PENDING_NEXT,
+  X_PENDING_PREVIOUS,
   X_POLICY,
   X_REQUEST,
   X_REQUEST_ENDED,
@@ -103,7 +106,7 @@ import { forgetUnproven } from "./probation.ts";
 import { noteResponseTime, responseTimeOf } from "./response-times.ts";
 import { noteUnanswered } from "./silence.ts";
 import { armExchange } from "./timeouts.ts";
-import { replacePending } from "./upstream.ts";
+import { poolOf, U_PENDING_HEAD, U_PENDING_TAIL } from "./upstream.ts";
 
 /** Above this share of the pool, in 1/256, nothing is hedged: first attempts come first. */
 const PRESSURE_SKIPS: u32 = 128;
@@ -306,6 +309,22 @@ function moveAttempt(from: u32, to: u32): void {
   store<u32>(from, 0, X_UP);
   store<u32>(to, up, X_UP);
   if (up != 0) store<u32>(up, to, S_EXCHANGE);
+}
+
+/** Puts another exchange where this one waits for a connection; nothing happens when it does not wait. */
+function replacePending(exchange: u32, other: u32): void {
+  if (!hasX(exchange, EXCHANGE_IS_PENDING)) return;
+  clearX(exchange, EXCHANGE_IS_PENDING);
+  setX(other, EXCHANGE_IS_PENDING);
+  const pool = poolOf(load<u32>(exchange, X_INSTANCE));
+  const previous = load<u32>(exchange, X_PENDING_PREVIOUS);
+  const next = load<u32>(exchange, X_PENDING_NEXT);
+  store<u32>(other, previous, X_PENDING_PREVIOUS);
+  store<u32>(other, next, X_PENDING_NEXT);
+  if (previous != 0) store<u32>(previous, other, X_PENDING_NEXT);
+  else store<u32>(pool, other, U_PENDING_HEAD);
+  if (next != 0) store<u32>(next, other, X_PENDING_PREVIOUS);
+  else store<u32>(pool, other, U_PENDING_TAIL);
 }
 
 /** The exchange has no use for its rival any more. */

@@ -53,8 +53,8 @@ import {
 
 const U_ALL: u32 = 0;
 const U_IDLE: u32 = 4;
-const U_PENDING_HEAD: u32 = 8;
-const U_PENDING_TAIL: u32 = 12;
+export const U_PENDING_HEAD: u32 = 8;
+export const U_PENDING_TAIL: u32 = 12;
 const U_PENDING_ONE: u32 = 16; // how many wait for an HTTP/1.1 or raw connection
 const U_CONNECTING_H2: u32 = 20; // connects under way of each kind
 const U_CONNECTING_ONE: u32 = 24; // HTTP/1.1 and raw
@@ -342,22 +342,6 @@ export function removePending(exchange: u32): void {
   else store<u32>(pool, previous, U_PENDING_TAIL);
   countPending(pool, load<u8>(exchange, X_KIND), -1);
   pendingRemoved(slot);
-}
-
-/** Puts another exchange where this one waits; nothing happens when it does not wait. */
-export function replacePending(exchange: u32, other: u32): void {
-  if (!hasX(exchange, EXCHANGE_IS_PENDING)) return;
-  clearX(exchange, EXCHANGE_IS_PENDING);
-  setX(other, EXCHANGE_IS_PENDING);
-  const pool = poolOf(load<u32>(exchange, X_INSTANCE));
-  const previous = load<u32>(exchange, X_PENDING_PREVIOUS);
-  const next = load<u32>(exchange, X_PENDING_NEXT);
-  store<u32>(other, previous, X_PENDING_PREVIOUS);
-  store<u32>(other, next, X_PENDING_NEXT);
-  if (previous != 0) store<u32>(previous, other, X_PENDING_NEXT);
-  else store<u32>(pool, other, U_PENDING_HEAD);
-  if (next != 0) store<u32>(next, other, X_PENDING_PREVIOUS);
-  else store<u32>(pool, other, U_PENDING_TAIL);
 }
 
 /** The first exchange that waits at `slot`, whatever for; 0 when there is none. */
