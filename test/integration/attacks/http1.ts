@@ -1,5 +1,6 @@
 // Attacks that HTTP/1.1 knows: lines, chunks and heads without end, and the upgrade that there is not.
 
+import { once } from "node:events";
 import { expect } from "vitest";
 import { openRaw } from "../../support/foreign-clients.ts";
 import type { Arena } from "./arena.ts";
@@ -49,6 +50,23 @@ export const HTTP1_ATTACKS: readonly Attack[] = [
     },
     ends: "bounded",
     glitch: "bad-message",
+  },
+  {
+    id: "H1",
+    title: "a body in chunks of one byte, which is no wrong",
+    async run(_, arena) {
+      await using raw = await openRaw(arena.sidecar.outbound);
+      const parts = 100 * arena.volume;
+      const part = "1\r\nx\r\n".repeat(10_000);
+      raw.write(CHUNKED);
+      for (let count = 0; count < parts; count += 1) {
+        if (!raw.socket.write(part)) await once(raw.socket, "drain");
+      }
+      raw.write("0\r\n\r\n");
+      const [answer] = await raw.waitFor(/^HTTP\/1.1 200[\s\S]*\}/);
+      expect(answer).toContain(`"bodyBytes":${parts * 10_000}`);
+    },
+    ends: "bounded",
   },
   {
     id: "H1",
