@@ -64,6 +64,10 @@ export const HEADS_LIVE_BYTES_MAX = 786432;
  */
 export const HEADS_EARNED_FACTOR = 8;
 
+/** Clients may take 1 / so many of the process' descriptors: each can have an upstream, and admin still finds one (A32). */
+export const CLIENT_DESCRIPTORS_SHARE = 2;
+/** Connections accepted at a time, then those already here are served (reliability.md §6: 32). */
+export const ACCEPTS_PER_TURN_MAX = 16;
 /** Connections of one worker, both sides. HAProxy's and Envoy's listeners default near 10,000. */
 export const CONNECTIONS_MAX = 24576;
 /** Streams of one worker over all connections, both sides. */
@@ -83,6 +87,8 @@ export const HEAD_FIELDS_MAX = 200;
 export const HEAD_CRUMBS_MAX = 1000;
 /** One field's name or value. HAProxy's users live with 16 KiB; Kerberos tickets and joined cookies do not. */
 export const FIELD_BYTES_MAX = 32768;
+/** A method; IANA's longest, UPDATEREDIRECTREF, has 17 bytes. */
+export const METHOD_BYTES_MAX = 32;
 /** Request target; nginx and Apache: 8 KiB. 414, uri-too-long. */
 export const TARGET_BYTES_MAX = 8192;
 /** Trailers of one message (llhttp and Go bound them with the head; these never carry more than checksums). */
@@ -93,6 +99,10 @@ export const CHUNK_EXTENSION_BYTES_MAX = 4096;
 export const CHUNK_LINE_BYTES_MAX = 256;
 /** Hexadecimal digits of a chunk size: 2^52 - 1 at most, a number that every language counts exactly. */
 export const CHUNK_SIZE_DIGITS_MAX = 13;
+/** Digits of a content-length: 2^53 - 1 at most, as for chunks. */
+export const CONTENT_LENGTH_DIGITS_MAX = 16;
+/** Options of one message's Connection field that name other fields; real messages name none or two. */
+export const CONNECTION_OPTIONS_MAX = 16;
 /** Informational responses before the final one; their fields count towards the final head's limits (A31). */
 export const INFORMATIONAL_MAX = 16;
 /** Empty lines before a request line that are skipped (RFC 9112 §2.2 asks for at least one). */
@@ -194,6 +204,8 @@ export const H2_LAST_STREAM_ID = 1073741823;
  * bound of their own: each ends its stream in O(1), so a turn of resets costs no more than one of any other frames.
  */
 export const FRAMES_PER_TURN_MAX = 100;
+/** DATA frames from this size on are work worth their while and do not count towards FRAMES_PER_TURN_MAX. */
+export const USEFUL_DATA_BYTES = 1024;
 
 // ── Times ────────────────────────────────────────────────────────────────────────────────────────
 

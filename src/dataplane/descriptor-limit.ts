@@ -5,9 +5,7 @@
 // many are open in the whole process, whichever thread opened them, and nothing has to be counted.
 
 import { readFileSync } from "node:fs";
-
-/** Of the process' descriptors, those below this share of the limit may become connections of clients. */
-const CLIENTS_SHARE = 2;
+import { CLIENT_DESCRIPTORS_SHARE } from "../../assembly/abi/limits.ts";
 
 /** The first descriptor number that no client gets; infinite where the limit is unknown (not Linux) or unlimited. */
 export function firstReservedDescriptor(): number {
@@ -21,5 +19,5 @@ export function firstReservedDescriptor(): number {
 /** The same, from the text of proc(5)'s `limits`. */
 export function parseReserved(limits: string): number {
   const [, soft = ""] = /^Max open files\s+(\d+)/m.exec(limits) ?? [];
-  return soft === "" ? Number.POSITIVE_INFINITY : Math.floor(Number(soft) / CLIENTS_SHARE);
+  return soft === "" ? Number.POSITIVE_INFINITY : Math.floor(Number(soft) / CLIENT_DESCRIPTORS_SHARE);
 }

@@ -9,7 +9,7 @@ import {
   REASON_URI_TOO_LONG,
   REASON_VERSION_UNSUPPORTED,
 } from "../../abi/engine-codes.ts";
-import { TARGET_BYTES_MAX } from "../../abi/limits.ts";
+import { METHOD_BYTES_MAX, TARGET_BYTES_MAX } from "../../abi/limits.ts";
 import {
   HEAD_METHOD,
   HEAD_METHOD_BYTES,
@@ -28,8 +28,6 @@ export const PARSE_DONE: i32 = 0;
 export const PARSE_MORE: i32 = 1;
 export const PARSE_BAD: i32 = 2;
 
-/** Longest method that we take; IANA's longest, UPDATEREDIRECTREF, has 17 bytes. */
-const METHOD_BYTES_MAX: u32 = 32;
 /** "HTTP/1.1" and "HTTP/1.0" as little-endian words. */
 const HTTP_1_1: u64 = (u64(0x312e312f) << 32) | 0x50545448;
 const HTTP_1_0: u64 = (u64(0x302e312f) << 32) | 0x50545448;
@@ -54,9 +52,9 @@ export function advance(to: u32): i32 {
 
 /** Reads a request line into `head`; the target's form is checked too. */
 export function parseRequestLine(head: u32, ptr: u32, end: u32): i32 {
-  const methodStop = tokenEnd(ptr, min(end, ptr + METHOD_BYTES_MAX + 1));
+  const methodStop = tokenEnd(ptr, min(end, ptr + <u32>METHOD_BYTES_MAX + 1));
   const methodBytes = methodStop - ptr;
-  if (methodBytes > METHOD_BYTES_MAX) return refuse(REASON_BAD_REQUEST);
+  if (methodBytes > <u32>METHOD_BYTES_MAX) return refuse(REASON_BAD_REQUEST);
   if (methodStop == end) return PARSE_MORE;
   if (methodBytes == 0 || load<u8>(methodStop) != 32) return refuse(REASON_BAD_REQUEST);
   const target = methodStop + 1;

@@ -26,6 +26,7 @@ import {
   NAME_TRANSFER_ENCODING,
   NAME_UPGRADE,
 } from "../../abi/field-names.ts";
+import { CONTENT_LENGTH_DIGITS_MAX } from "../../abi/limits.ts";
 import { equalBytes, equalIgnoringCase } from "../../core/bytes.ts";
 import { hostEndOf, isAuthority, isSameAuthority } from "../http/authority.ts";
 import {
@@ -74,7 +75,6 @@ export const BODY_TUNNEL: u32 = 4;
 
 /** 2^53 - 1: what JavaScript on either side can still count. */
 const CONTENT_LENGTH_MAX: u64 = 9007199254740991;
-const CONTENT_LENGTH_DIGITS_MAX: u32 = 16;
 
 const CHUNKED = <u32>memory.data<u8>([99, 104, 117, 110, 107, 101, 100]); // chunked
 const CONTINUE = <u32>memory.data<u8>([49, 48, 48, 45, 99, 111, 110, 116, 105, 110, 117, 101]); // 100-continue
@@ -279,7 +279,7 @@ function takeHopField(head: u32, id: u32, value: u32, valueBytes: u32): u32 {
 
 /** One number of digits alone, no leading zero (octal to some), at most 2^53 - 1; a second field is refused. */
 function takeContentLength(value: u32, valueBytes: u32): u32 {
-  if (contentLength >= 0 || valueBytes == 0 || valueBytes > CONTENT_LENGTH_DIGITS_MAX) return REASON_BAD_REQUEST;
+  if (contentLength >= 0 || valueBytes == 0 || valueBytes > <u32>CONTENT_LENGTH_DIGITS_MAX) return REASON_BAD_REQUEST;
   if (valueBytes > 1 && load<u8>(value) == 48) return REASON_BAD_REQUEST;
   let number: u64 = 0;
   for (let at = value; at < value + valueBytes; at += 1) {

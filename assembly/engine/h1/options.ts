@@ -4,6 +4,7 @@
 // message, before we add anything, so that nobody can delete what we say. To name one that frames or routes is refused.
 
 import { REASON_BAD_REQUEST, REASON_NONE } from "../../abi/engine-codes.ts";
+import { CONNECTION_OPTIONS_MAX } from "../../abi/limits.ts";
 import { equalIgnoringCase } from "../../core/bytes.ts";
 import {
   FIELD_BYTES,
@@ -21,9 +22,6 @@ export const OPTION_CLOSE: u32 = 1;
 export const OPTION_KEEP_ALIVE: u32 = 2;
 export const OPTION_UPGRADE: u32 = 4;
 export const OPTION_TE: u32 = 8;
-
-/** Options that name a field, of one message; real ones name none or two. */
-const NAMED_MAX: u32 = 16;
 
 const CLOSE = <u32>memory.data<u8>([99, 108, 111, 115, 101]); // close
 const KEEP_ALIVE = <u32>memory.data<u8>([107, 101, 101, 112, 45, 97, 108, 105, 118, 101]); // keep-alive
@@ -85,7 +83,7 @@ function takeOption(ptr: u32, length: u32): u32 {
   else if (length == 7 && equalIgnoringCase(ptr, UPGRADE, 7)) options |= OPTION_UPGRADE;
   else if (length == 2 && equalIgnoringCase(ptr, TE, 2)) options |= OPTION_TE;
   else if (
-    namedCount == NAMED_MAX ||
+    namedCount == <u32>CONNECTION_OPTIONS_MAX ||
     (length == 4 && equalIgnoringCase(ptr, HOST, 4)) ||
     (length == 14 && equalIgnoringCase(ptr, CONTENT_LENGTH, 14)) ||
     (length == 17 && equalIgnoringCase(ptr, TRANSFER_ENCODING, 17))

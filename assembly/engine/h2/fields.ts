@@ -21,6 +21,7 @@ import {
 } from "../../abi/field-names.ts";
 import { HPACK_END, HPACK_FIELD } from "../../abi/hpack-codes.ts";
 import {
+  CONTENT_LENGTH_DIGITS_MAX,
   FIELD_BYTES_MAX,
   HEAD_BOMB_FACTOR,
   HEAD_BYTES_MAX,
@@ -62,8 +63,7 @@ import { finishRequest, hasStatus, startPseudo, stopPseudo, takeHost, takePseudo
 import { H_DECODER } from "./state.ts";
 import { broken, DECODED_BOMB, DECODED_MALFORMED, DECODED_OK, tooLarge } from "./verdict.ts";
 
-/** Sixteen digits: 2^53 - 1 is the largest length that everybody can count. */
-const LENGTH_DIGITS_MAX: u32 = 16;
+/** 2^53 - 1 is the largest length that everybody can count. */
 const LENGTH_MAX: i64 = 9007199254740991;
 
 const TRAILERS: u32 = <u32>memory.data<u8>([116, 114, 97, 105, 108, 101, 114, 115]);
@@ -201,7 +201,7 @@ function takeHop(head: u32, kind: u32, id: u32, value: u32, valueBytes: u32): i3
 
 function takeLength(head: u32, value: u32, valueBytes: u32): i32 {
   if (load<i64>(head, HEAD_CONTENT_LENGTH) >= 0) return DECODED_MALFORMED; // a second one
-  if (valueBytes == 0 || valueBytes > LENGTH_DIGITS_MAX) return DECODED_MALFORMED;
+  if (valueBytes == 0 || valueBytes > <u32>CONTENT_LENGTH_DIGITS_MAX) return DECODED_MALFORMED;
   let length: i64 = 0;
   for (let at = value; at < value + valueBytes; at += 1) {
     const digit = u32(load<u8>(at)) - 48;

@@ -12,7 +12,7 @@ import {
   NAME_SCHEME,
   NAME_STATUS,
 } from "../../abi/field-names.ts";
-import { TARGET_BYTES_MAX } from "../../abi/limits.ts";
+import { METHOD_BYTES_MAX, TARGET_BYTES_MAX } from "../../abi/limits.ts";
 import { equalBytes } from "../../core/bytes.ts";
 import { fieldNameId, fieldValueLen, fieldValuePtr } from "../hpack/decoder.ts";
 import { isAuthority, isSameAuthority } from "../http/authority.ts";
@@ -106,6 +106,7 @@ function takeMethod(head: u32, ptr: u32, length: u32): i32 {
   const methodId = methodIdOf(ptr, length);
   if (methodId == METHOD_OTHER && (length == 0 || tokenEnd(ptr, ptr + length) != ptr + length))
     return DECODED_MALFORMED;
+  if (length > <u32>METHOD_BYTES_MAX) return DECODED_MALFORMED; // as HTTP/1.1, which may be the next hop
   store<u32>(head, ptr, HEAD_METHOD);
   store<u32>(head, length, HEAD_METHOD_BYTES);
   store<u32>(head, methodId, HEAD_METHOD_ID);

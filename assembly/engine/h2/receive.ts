@@ -21,7 +21,7 @@ import {
   H2_INTERNAL_ERROR,
   H2_PROTOCOL_ERROR,
 } from "../../abi/engine-codes.ts";
-import { FRAMES_PER_TURN_MAX, H2_FRAME_BYTES_MAX } from "../../abi/limits.ts";
+import { FRAMES_PER_TURN_MAX, H2_FRAME_BYTES_MAX, USEFUL_DATA_BYTES } from "../../abi/limits.ts";
 import { readU24, readU32 } from "../../core/bytes.ts";
 import { allocate, capacityOf, release } from "../../core/pool.ts";
 import { inputEnd, inputPtr, setInputPtr } from "../http/event.ts";
@@ -65,9 +65,6 @@ import {
 } from "./state.ts";
 import { failStream, isIdle, receiveReset } from "./streams.ts";
 import { receiveWindowUpdate } from "./window.ts";
-
-/** DATA frames from this size on are work worth their while and do not count towards FRAMES_PER_TURN_MAX. */
-const USEFUL_BYTES: u32 = 1024;
 
 /** Takes input up to the next event. */
 export function receiveH2(connection: u32): i32 {
@@ -163,7 +160,7 @@ function checkFrame(connection: u32, length: u32, type: u32, flags: u32, id: u32
     // The preface ends with SETTINGS (RFC 9113 §3.4).
     return failConnection(connection, H2_PROTOCOL_ERROR, GLITCH_PREFACE);
   }
-  if (type != FRAME_DATA || length < USEFUL_BYTES) {
+  if (type != FRAME_DATA || length < <u32>USEFUL_DATA_BYTES) {
     store<u16>(connection, load<u16>(connection, H_TURN_FRAMES) + 1, H_TURN_FRAMES);
   }
   return EVENT_NONE;

@@ -4,6 +4,7 @@
 // those already here can still be served. Out of descriptors, it rests: what waits stays in the kernel's backlog,
 // another worker or a later moment takes it. Level-triggered, because a turn takes only so many.
 
+import { ACCEPTS_PER_TURN_MAX } from "../../../assembly/abi/limits.ts";
 import { firstReservedDescriptor } from "../descriptor-limit.ts";
 import type { ListenerOffer } from "../messages.ts";
 import type { AcceptFailure, Listener } from "../sockets.ts";
@@ -12,8 +13,6 @@ import { EPOLLEXCLUSIVE, EPOLLIN, type Poller } from "./poller.ts";
 import { enableNoDelay } from "./socket.ts";
 import { EAGAIN, ECONNABORTED, EINTR, type Kernel, SOCK_CLOEXEC, SOCK_NONBLOCK } from "./system-calls.ts";
 
-/** Connections taken at a time: a burst is shared with the other workers, and those already here are served between. */
-const ACCEPTS_MAX = 16;
 /** Longer than the kernel lets wait (somaxconn): at the end all that waits is taken. */
 const LAST_ACCEPTS_MAX = 8_192;
 /** Out of descriptors or memory: long enough to spin no core, short enough for a client to wait. */
@@ -52,7 +51,7 @@ export class Acceptor implements Listener {
   }
 
   /** Takes what waits, within bounds. */
-  accept(most = ACCEPTS_MAX): void {
+  accept(most = ACCEPTS_PER_TURN_MAX): void {
     const { kernel, address, offer, take, failed } = this.#options;
     for (let count = 0; count < most; count += 1) {
       address.clear();

@@ -97,6 +97,14 @@ describe("resets", () => {
     expect(count).toBe(1001);
   });
 
+  test("a method that HTTP/1.1 would not take is malformed", () => {
+    const asking = (method: string) => [[":method", method], ...get.filter(([name]) => name !== ":method")] as const;
+    connection.receive(headers(1, asking("A".repeat(32)), END_HEADERS | END_STREAM));
+    expect(connection.output()).toEqual([]);
+    connection.receive(headers(3, asking("A".repeat(33)), END_HEADERS | END_STREAM));
+    expect(connection.output()).toEqual(["RST_STREAM 3 PROTOCOL_ERROR"]);
+  });
+
   test("resets after a response are no attack, however many", () => {
     const count = countUntilFatal(5000, (index) => {
       const events = connection.receive(request(idOf(index), END_HEADERS));
