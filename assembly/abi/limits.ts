@@ -64,7 +64,7 @@ export const HEADS_LIVE_BYTES_MAX = 786432;
  */
 export const HEADS_EARNED_FACTOR = 8;
 
-/** Clients may take 1 / so many of the process' descriptors: each can have an upstream, and admin still finds one (A32). */
+/** Clients may take 1 / so many of the process' descriptors: each can have an upstream, and admin finds one (A32). */
 export const CLIENT_DESCRIPTORS_SHARE = 2;
 /** Connections accepted at a time, then those already here are served (reliability.md §6: 32). */
 export const ACCEPTS_PER_TURN_MAX = 16;

@@ -1,5 +1,5 @@
 // Goal: docs/LIMITS.md says of every limit of the engine its value, its reason and how one notices it.
-// Method: the page is made of assembly/abi/limits.ts as it is and of limits-seen.ts; compared here, and, with -u, written.
+// Method: the page is made of assembly/abi/limits.ts as it is and of limits-seen.ts; compared here, with -u written.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
