@@ -55,8 +55,8 @@ function page(): string {
 <!-- Made by test/assembly/limits-doc.test.ts of assembly/abi/limits.ts; with -u it is written anew. -->
 
 Every capacity and flood budget of the engine: its value, why it is that, whose value it follows, and what one sees when
-it is met. Kinds are those of \`pillion_glitches_total{kind}\`; words behind a status are \`x-pillion-reason\`. Attacks (A1
-to A35) are listed in [ATTACKS.md](ATTACKS.md) with what each was measured to cost, ratios in
+it is met. Kinds are those of \`pillion_glitches_total{kind}\`; words behind a status are \`x-pillion-reason\`. Attacks
+(A1 to A35) are listed in [ATTACKS.md](ATTACKS.md) with what each was measured to cost, ratios in
 [AMPLIFICATION.md](AMPLIFICATION.md). Limits of a service (requests, connections, retries, timeouts) are its document's:
 [KEYSPACE.md](KEYSPACE.md).
 

@@ -1,6 +1,6 @@
 // How one notices that a limit of assembly/abi/limits.ts was met: what the peer is told, and what is counted. The kinds
-// are those of `pillion_glitches_total{kind}`, the reasons those of `x-pillion-reason`. A value without a line of its own
-// belongs to the one before it in that file.
+// are those of `pillion_glitches_total{kind}`, the reasons those of `x-pillion-reason`. A value without a line of its
+// own belongs to the one before it in that file.
 
 const PAUSE = "the connection is not read until there is room";
 const CLOSE = "the connection is closed";
