@@ -25,6 +25,9 @@ import { pipeline } from "node:stream/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { WebSocket, WebSocketServer } from "ws";
 
+/** By default node:http2 refuses streams of a session once the answers of others hold 10 MB. */
+const H2_OPTIONS = { maxSessionMemory: 10_000 };
+
 export type Version = "http1" | "http2";
 
 // node:http2's compatible request and response have all that is used here of node:http's.
@@ -75,7 +78,8 @@ export async function startServer(version: Version, name = "a", port = 0): Promi
   };
   const handleH2 = (request: Http2ServerRequest, response: Http2ServerResponse) =>
     handle(request as unknown as AnyRequest, response as unknown as AnyResponse);
-  const server = version === "http1" ? createServer({ keepAliveTimeout: 30_000 }, handle) : createServerH2(handleH2);
+  const server =
+    version === "http1" ? createServer({ keepAliveTimeout: 30_000 }, handle) : createServerH2(H2_OPTIONS, handleH2);
   return listen(server as Server, name, counters, port);
 }
 
