@@ -226,6 +226,8 @@ export const STREAM_STALL_PRESSED_MS = 30000;
 export const STREAM_STALL_BYTES = 256;
 /** What a request without a body so far may take to end after its answer; then RST_STREAM NO_ERROR (early.ts). */
 export const ANSWERED_GRACE_MS = 1000;
+/** With more streams open on a connection none is given that time: what is answered must not hold up what is not. */
+export const ANSWERED_STREAMS_MAX = 32;
 /** An idle downstream connection (Envoy 1 h; Go's and nginx's defaults are shorter). */
 export const DOWNSTREAM_IDLE_TIMEOUT_MS = 3600000;
 /** An idle pooled HTTP/1.1 upstream connection: below Node's 5 s keep-alive, the shortest common default. */

@@ -13,6 +13,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   etcd: "apt-get install etcd-server",
   h2load: "apt-get install nghttp2-client",
   nghttp: "apt-get install nghttp2-client",
+  nghttpd: "apt-get install nghttp2-server",
   curl: "apt-get install curl",
   prlimit: "apt-get install util-linux",
   openssl: "apt-get install openssl",

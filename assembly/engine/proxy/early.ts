@@ -5,7 +5,7 @@
 // it for a failure now and then. So the stream, without an exchange any more, is kept for ANSWERED_GRACE_MS: its end
 // closes it, a body is refused with NO_ERROR, and what breaks the rules is still seen to.
 
-import { ANSWERED_GRACE_MS } from "../../abi/limits.ts";
+import { ANSWERED_GRACE_MS, ANSWERED_STREAMS_MAX } from "../../abi/limits.ts";
 import { isFinalH2 } from "../h2/index.ts";
 import { now } from "../http/event.ts";
 import {
@@ -34,6 +34,7 @@ import { releaseStream } from "./leg.ts";
 /** Whether an HTTP/2 stream whose exchange is over is given time to end. */
 export function mayEndByItself(connection: u32, stream: u32): bool {
   if (hasFlag(connection, CONNECTION_DRAINING | CONNECTION_CLOSE_WANTED | CONNECTION_CLOSED)) return false;
+  if (load<u32>(connection, C_STREAM_COUNT) > <u32>ANSWERED_STREAMS_MAX) return false;
   if (hasStreamFlag(stream, STREAM_RESET | STREAM_RECEIVED_END)) return false;
   return hasStreamFlag(stream, STREAM_SENT_END) && load<u64>(stream, S_BODY_BYTES) == 0;
 }

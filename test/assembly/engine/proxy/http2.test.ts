@@ -5,6 +5,7 @@
 import { expect, test } from "vitest";
 import {
   ANSWERED_GRACE_MS,
+  ANSWERED_STREAMS_MAX,
   GOAWAY_GRACE_MS,
   H2_STREAM_WINDOW_BYTES,
   H2_UPSTREAM_WINDOW_BYTES,
@@ -388,6 +389,17 @@ test("… a body, or a second without an end: NO_ERROR", async () => {
   silent.world.pass(ANSWERED_GRACE_MS + 10);
   expect(silent.caller.hear()).toEqual(["RST_STREAM 1 NO_ERROR"]);
   expect(silent.world.engine.streamCount()).toBe(0);
+});
+
+test("… and where many streams are open none is kept for it", async () => {
+  const world = await createWorld(ONE());
+  const caller = client(world);
+  const ids = Array.from({ length: ANSWERED_STREAMS_MAX + 2 }, (_, index) => 2 * index + 1);
+  for (const id of ids) caller.say(h2.headers(id, REQUEST));
+  server(world).say(...ids.map((id) => h2.headers(id, [[":status", "200"]], WHOLE)));
+  const resets = caller.hear().filter((line) => line.startsWith("RST_STREAM"));
+  expect(resets).toEqual(["RST_STREAM 1 NO_ERROR", "RST_STREAM 3 NO_ERROR"]);
+  expect(world.engine.streamCount()).toBe(ANSWERED_STREAMS_MAX);
 });
 
 test("… and after a drain's last word its end closes the connection", async () => {
