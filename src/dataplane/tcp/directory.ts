@@ -3,7 +3,7 @@
 // A service's addresses may be host names (a ClusterIP's, a database's): they are looked up when the snapshot comes and
 // again every LOOK_AGAIN_MS; what was found last serves until there is a newer answer.
 
-import { isIP } from "node:net";
+import { isIP, isIPv6, SocketAddress } from "node:net";
 import { LISTENER_INBOUND, LISTENER_SERVICE } from "../../../assembly/abi/engine-records.ts";
 import { type Address, formatAddress } from "../../base/index.ts";
 import type { CompiledTcp, CompiledTcpService, PinnedAddress } from "../../snapshot/index.ts";
@@ -68,14 +68,14 @@ export class TcpDirectory {
     for (const service of services) {
       for (const { host, port } of service.addresses) {
         for (const ip of isIP(host) === 0 ? (this.#addressesOf.get(host) ?? []) : [host]) {
-          const text = formatAddress({ host: ip, port });
+          const text = textOf({ host: ip, port });
           if (!this.#byAddress.has(text)) this.#byAddress.set(text, { service, pinned: undefined });
         }
       }
     }
     for (const service of services) {
       for (const pinned of service.pinned) {
-        const text = formatAddress(pinned.address);
+        const text = textOf(pinned.address);
         if (!this.#byAddress.has(text)) this.#byAddress.set(text, { service, pinned });
       }
     }
@@ -97,4 +97,10 @@ export class TcpDirectory {
     this.#timer = setTimeout(() => this.#lookUp(), LOOK_AGAIN_MS);
     this.#timer.unref();
   }
+}
+
+/** As the kernel's answers are written: IPv6 has many ways (RFC 5952). */
+function textOf({ host, port }: Address): string {
+  const canonical = isIPv6(host) ? new SocketAddress({ address: host, family: "ipv6" }).address : host;
+  return formatAddress({ host: canonical, port });
 }
