@@ -81,6 +81,7 @@ export const SEEN: Readonly<Record<string, string>> = {
   PING_SECOND_MS: "PING to the app",
   HOLD_TIMEOUT_MS: "nothing: the answer is passed on",
   HOLD_BYTES_MAX: "nothing: the answer is passed on",
+  UNPROVEN_HOLD_MS: "nothing: the answer is passed on",
   SILENCE_MIN_MS: "further requests avoid the instance",
   UPSTREAM_H2_IDLE_TIMEOUT_MS: CLOSE,
   WRITE_STALL_TIMEOUT_MS: ABORT,
