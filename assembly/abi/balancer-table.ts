@@ -240,7 +240,7 @@ export const ARENA_END = BALANCER_MEMORY_BYTES;
 //
 //   ╒═════════════════╤═══════════════════╤══════════════════════════════════════╕
 //   │ header 64 bytes │ members × 8 bytes │ lookup: sequence, alias table, ring, │
-//   │                 │ slot, weight      │ Maglev table, or nothing             │
+//   │                 │ slot, weight      │ Maglev table, groups, or nothing     │
 //   └─────────────────┴───────────────────┴──────────────────────────────────────┘
 export const BLOCK_POLICY_OFFSET = 0;
 export const BLOCK_COUNT_OFFSET = 4;

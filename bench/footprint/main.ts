@@ -19,6 +19,8 @@ import { type RunningSidecar, startSidecar } from "./sidecar.ts";
 const IDLE_MS = 3_000;
 /** Below what a process may open by default on most hosts. */
 const CONNECTIONS_PER_HOLDER = 2_500;
+/** Of a sidecar without connections, and some more. */
+const OTHER_DESCRIPTORS = 100;
 
 const { values } = parseArgs({
   options: {
@@ -46,7 +48,10 @@ function showIdle(sidecar: RunningSidecar): void {
   say(`idle, MiB: resident ${mib(residentKiB)}, proportional ${mib(proportionalKiB)}, private ${mib(privateKiB)}`);
 }
 
-async function showConnections(sidecar: RunningSidecar, count: number): Promise<void> {
+async function showConnections(sidecar: RunningSidecar, wanted: number): Promise<void> {
+  // A sidecar keeps half of its descriptors for upstreams (src/dataplane/descriptor-limit.ts).
+  const count = Math.min(wanted, sidecar.clientsMost - OTHER_DESCRIPTORS);
+  if (count < wanted) say(`${count} connections, for want of descriptors (ulimit -n)`);
   const before = sidecar.residentKiB();
   const holders: ChildProcess[] = [];
   try {

@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { parseReserved } from "../../src/dataplane/descriptor-limit.ts";
 import type { Backends } from "../system/backends.ts";
 import { end, freePort } from "../system/process.ts";
 
@@ -25,6 +26,8 @@ export interface RunningSidecar extends AsyncDisposable {
   readonly child: ChildProcess;
   /** From exec to the first 200 of /ready. */
   readonly startMs: number;
+  /** Descriptors that clients may have. */
+  readonly clientsMost: number;
   residentKiB(): number;
   footprint(): Footprint;
 }
@@ -60,6 +63,7 @@ export async function startSidecar(backends: Backends): Promise<RunningSidecar> 
     port: ports.outbound,
     child,
     startMs: performance.now() - fromMs,
+    clientsMost: parseReserved(readFileSync(`/proc/${pid}/limits`, "utf8")),
     residentKiB: () => kibOf(readFileSync(`/proc/${pid}/status`, "utf8"), "VmRSS"),
     footprint: () => {
       const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
