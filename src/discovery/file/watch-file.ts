@@ -7,7 +7,7 @@
 // so a stat every half a second finds what they missed.
 
 import type { BigIntStats, FSWatcher } from "node:fs";
-import { watch } from "node:fs";
+import { statSync, watch } from "node:fs";
 import { readFile, realpath, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { type Clock, messageOf, type Timer } from "../../base/index.ts";
@@ -35,6 +35,12 @@ export function watchFile(options: FileWatchOptions): FileWatch {
   return new FileWatcher(options);
 }
 
+/** What the file was like, and when it was seen so first. */
+interface Look {
+  readonly signature: string;
+  readonly atMs: number;
+}
+
 class FileWatcher implements FileWatch {
   readonly #options: FileWatchOptions;
   readonly #watchers = new Map<string, FSWatcher>();
@@ -44,11 +50,18 @@ class FileWatcher implements FileWatch {
   /** A notice came while reading. */
   #isStale = false;
   #seen = "";
+  /** Of the constructor, for the first reading: a start is busy, and what it does counts into the stillness. */
+  #first: Look | undefined;
   #text: string | undefined;
   #problem: string | undefined;
 
   constructor(options: FileWatchOptions) {
     this.#options = options;
+    try {
+      this.#first = this.#look(statSync(options.path, { bigint: true }));
+    } catch {
+      // The first reading will say why.
+    }
     this.#poll = options.clock.every(POLL_MS, () => this.#notice());
     this.#notice();
   }
@@ -84,21 +97,26 @@ class FileWatcher implements FileWatch {
 
   async #readIfChanged(): Promise<void> {
     const { path, clock } = this.#options;
-    let before = signatureOf(await stat(path, { bigint: true }));
-    if (before === this.#seen) return;
+    let before = this.#first ?? this.#look(await stat(path, { bigint: true }));
+    this.#first = undefined;
+    if (before.signature === this.#seen) return;
     for (;;) {
-      await clock.sleep(STILL_MS);
+      await clock.sleep(Math.max(0, before.atMs + STILL_MS - clock.nowMs()));
       if (this.#isStopped) return;
-      const after = signatureOf(await stat(path, { bigint: true }));
-      if (after === before) {
+      const after = this.#look(await stat(path, { bigint: true }));
+      if (after.signature === before.signature) {
         const text = await readFile(path, "utf8");
-        if (signatureOf(await stat(path, { bigint: true })) === after) {
-          this.#tellText(after, text);
+        if (signatureOf(await stat(path, { bigint: true })) === after.signature) {
+          this.#tellText(after.signature, text);
           return;
         }
       }
       before = after;
     }
+  }
+
+  #look(stats: BigIntStats): Look {
+    return { signature: signatureOf(stats), atMs: this.#options.clock.nowMs() };
   }
 
   #tellText(signature: string, text: string): void {
