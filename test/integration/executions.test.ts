@@ -63,7 +63,12 @@ function createDice(seed: number): () => number {
   };
 }
 
-test(`${CHAOS_REQUESTS} requests to servers that fail by dice: no POST is executed twice`, async () => {
+const HEDGE = { after: "8ms", budget: 0.2 };
+
+test.each([
+  ["retries", "none"],
+  ["retries and hedges", HEDGE],
+])(`${CHAOS_REQUESTS} requests to servers that fail by dice, with %s: no POST is executed twice`, async (_, hedge) => {
   const dice = createDice(20_261_121);
   const executions = new Map<string, number>();
   const execute = (id: string) => executions.set(id, (executions.get(id) ?? 0) + 1);
@@ -91,7 +96,7 @@ test(`${CHAOS_REQUESTS} requests to servers that fail by dice: no POST is execut
       }),
     ),
   );
-  const send = await openClient(servers, { outlier: "none" });
+  const send = await openClient(servers, { outlier: "none", hedge });
   const outcomes = { "POST 200": 0, "POST other": 0, "GET 200": 0, "GET other": 0 };
   let next = 0;
   const lane = async () => {
