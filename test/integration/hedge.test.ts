@@ -65,21 +65,27 @@ async function load(addresses: readonly string[], hedge: unknown) {
   return { won, text: `p50 ${at(0.5)}, p95 ${at(0.95)}, p99 ${at(0.99)}` };
 }
 
-test.each([
+const WORLDS: [string, { after: string; budget: number }, (index: number, count: number) => number][] = [
   [
     "each stops for a moment at every 40th request",
     { after: "p95", budget: 0.05 },
     (index: number, count: number) => ((count + index) % 40 === 0 ? SLOW_MS : ORDINARY_MS),
   ],
   ["one of sixteen is slow", { after: "p90", budget: 0.1 }, (index: number) => (index === 3 ? SLOW_MS : ORDINARY_MS)],
-])("sixteen servers, %s: hedges are won, and are no more than the budget", async (what, hedge, timeOf) => {
-  const plain = await openServers(timeOf);
-  const without = await load(plain.addresses, "none");
-  expect(plain.asked()).toBe(REQUESTS);
-  const hedged = await openServers(timeOf);
-  const beside = await load(hedged.addresses, hedge);
-  expect(beside.won).toBeGreaterThan(0);
-  expect(hedged.asked()).toBeLessThanOrEqual(REQUESTS * (1 + hedge.budget));
-  const extra = ((hedged.asked() / REQUESTS - 1) * 100).toFixed(1);
-  console.log(`${what}: alone ${without.text}; hedged at ${hedge.after} ${beside.text}, ${extra} % more requests`);
-});
+];
+
+test.each(WORLDS)(
+  "sixteen servers, %s: hedges are won, and are no more than the budget",
+  async (what, hedge, timeOf) => {
+    const plain = await openServers(timeOf);
+    const without = await load(plain.addresses, "none");
+    expect(plain.asked()).toBe(REQUESTS);
+    const hedged = await openServers(timeOf);
+    const beside = await load(hedged.addresses, hedge);
+    expect(beside.won).toBeGreaterThan(0);
+    expect(hedged.asked()).toBeLessThanOrEqual(REQUESTS * (1 + hedge.budget));
+    const extra = ((hedged.asked() / REQUESTS - 1) * 100).toFixed(1);
+    const told = `alone ${without.text}; hedged at ${hedge.after} ${beside.text}, ${extra} % more requests`;
+    process.stdout.write(`hedging, ${what}: ${told}\n`);
+  },
+);
