@@ -1,14 +1,18 @@
-// Adaptive: Prequal's hot/cold rule where instances report their load, two choices by peak-EWMA where they do not.
+// Adaptive: who will answer first, by the load reports of instances that have a sidecar, else by what we have seen.
 //
-// Hot and cold (Wydrowski et al., NSDI 2024, §4): of a few members drawn by weight, those with more requests than most
-// of the service's are hot. A cold one with the lowest latency is taken; where all are hot, the one with the fewest
-// requests. With few requests about, one is enough to be hot; a cold member that is slower by more than a hot one's
-// queue explains is therefore left idle. Latencies within LATENCY_RATIO of each other are one: between equals it is the
-// requests that decide, and noise in a median does not herd callers. Drawing a few, not looking at all, keeps callers
-// with the same news apart.
+// Small sets (up to SCAN_MAX of equal weight): all members are looked at, and the one with the lowest
+// (requests + ½) × latency is taken. Requests are the reported ones of others and our own of now, or ours alone;
+// latency is the reported median, or our peak-EWMA. What was never measured is as fast as the fastest. Where most
+// instances have more than QUEUES_MAX requests, the rule of large sets holds.
 //
-// Without reports: of two distinct members the lower peak-EWMA × (in flight + pending + 1), per weight. What has never
-// been measured goes by its requests alone.
+// Large sets with reports: Prequal's hot/cold rule (Wydrowski et al., NSDI 2024, §4). Of a few members drawn by weight,
+// those with more requests than most of the service's are hot. A cold one with the lowest latency is taken; where all
+// are hot, the one with the fewest requests. With few requests about, one is enough to be hot; a cold member that is
+// slower by more than a hot one's queue explains is therefore left idle. Latencies within LATENCY_RATIO of each other
+// are one: between equals it is the requests that decide, and noise in a median does not herd callers. Drawing a few,
+// not looking at all, keeps callers with the same news apart.
+//
+// Large sets without reports: of two distinct members the lower peak-EWMA × (in flight + pending + ½), per weight.
 
 import { NO_INSTANCE } from "../../abi/balancer-codes.ts";
 import { randomBelow } from "../../core/random.ts";
@@ -24,12 +28,20 @@ const DRAWS_MAX: u32 = 4;
 const CHOICES: u32 = 5;
 /** More than the bits of any number of requests. */
 const NOTHING: u32 = 0xffffffff;
+/** Sets of so many are looked at as a whole: a look at each costs some nanoseconds. */
+const SCAN_MAX: u32 = 24;
+/** Beyond so many requests at most instances, latencies tell of long queues, and late. */
+const QUEUES_MAX: f32 = 16;
 /** Latencies closer than this are the same. */
 const LATENCY_RATIO: f32 = 1.8;
 
 /** Picks by reports where there are any, else by what we have seen. */
 export function pickAdaptive(block: u32, service: u32): i32 {
-  return hasReports(service) ? pickReported(block, service) : pickSeen(block);
+  if (!hasReports(service)) return pickSeen(block);
+  if (!isScanned(block) || openSpread(service) > QUEUES_MAX) return pickReported(block, service);
+  const best = pickScanned(block);
+  if (best != NO_INSTANCE) useReport(best);
+  return best;
 }
 
 // The best is kept in locals, requests and latencies as the bits of an f32: of numbers that are not negative these are
@@ -101,6 +113,7 @@ function isWorthQueueing(requestsBits: u32, latencyBits: u32, coldLatency: u32, 
 }
 
 function pickSeen(block: u32): i32 {
+  if (isScanned(block)) return pickScanned(block);
   const first = drawCandidate(block);
   if (first == NO_INSTANCE) return NO_INSTANCE;
   const firstSlot = memberSlot(block, first);
@@ -124,6 +137,49 @@ function pickSeen(block: u32): i32 {
   const firstCost = f64(firstLoad) * f64(firstLatency) * f64(memberWeight(block, second));
   const secondCost = f64(secondLoad) * f64(secondLatency) * f64(memberWeight(block, first));
   return secondCost < firstCost ? secondSlot : firstSlot;
+}
+
+/** Whether all members are looked at. By weight, idle ones are to be drawn, not compared. */
+function isScanned(block: u32): bool {
+  return memberCount(block) <= SCAN_MAX && lookupLength(block) == 0;
+}
+
+/**
+ * The lowest (requests + ½) × latency of all: draws of a few miss the best one, and what is hot among few instances
+ * is noise. Each caller's own requests are counted at once, so callers with the same news do not move as one.
+ */
+function pickScanned(block: u32): i32 {
+  const count = memberCount(block);
+  let best: i32 = NO_INSTANCE;
+  let bestCost: f32 = f32.MAX_VALUE;
+  let least: f32 = f32.MAX_VALUE;
+  let unknown: i32 = NO_INSTANCE;
+  let unknownRequests: f32 = f32.MAX_VALUE;
+  let index = randomBelow(count); // equal ones leave it to the draw
+  for (let seen: u32 = 0; seen < count; seen += 1) {
+    const slot = memberSlot(block, index);
+    if (isWanted(slot)) {
+      const bits = loadBits(slot, loadOf(slot), meanOfOthers());
+      const requests: f32 = reinterpret<f32>(u32(bits >> 32)) + 0.5;
+      const latency = reinterpret<f32>(u32(bits));
+      if (latency == 0) {
+        if (requests < unknownRequests) {
+          unknown = slot;
+          unknownRequests = requests;
+        }
+      } else {
+        least = min<f32>(least, latency);
+        if (requests * latency < bestCost) {
+          best = slot;
+          bestCost = requests * latency;
+        }
+      }
+    }
+    index = index + 1 == count ? 0 : index + 1;
+  }
+  if (best == NO_INSTANCE || unknown == NO_INSTANCE) return best == NO_INSTANCE ? unknown : best;
+  // Who was never measured is as fast as the fastest: taken for faster, it would be flooded until it answers.
+  return unknownRequests * least <= bestCost ? unknown : best;
 }
 
 /** A candidate besides `first`, or NO_INSTANCE when there is none. */
