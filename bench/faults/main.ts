@@ -33,6 +33,7 @@ const { values, positionals } = parseArgs({
     protocols: { type: "string", default: "http1,h2" },
     seconds: { type: "string" },
     rate: { type: "string", default: "300" },
+    onset: { type: "string", default: "0" },
     quick: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
@@ -41,6 +42,7 @@ const { values, positionals } = parseArgs({
 async function main(): Promise<void> {
   if (values.help) {
     say("usage: npm run bench -- faults [fault …] [--peers a,b] [--protocols http1,h2] [--seconds 6] [--rate 300]");
+    say("                                           [--onset 0.3: what is there from the start begins later]");
     say("                                           [--quick: one fault of each family]");
     return;
   }
@@ -63,7 +65,8 @@ async function main(): Promise<void> {
   }
   const sums = sumUp(rows);
   say(`\n${renderSums(sums)}`);
-  const run = { date: new Date().toISOString(), seconds, rate: Number(values.rate), servers: SERVERS };
+  const load = { seconds, rate: Number(values.rate), onset: Number(values.onset), servers: SERVERS };
+  const run = { date: new Date().toISOString(), ...load };
   const name = values.quick ? "faults-quick.json" : "faults.json";
   mkdirSync(RESULTS, { recursive: true });
   const picture = { run, machine: describeMachine(peers), sums, rows };
@@ -82,7 +85,7 @@ async function face(
   const folder = mkdtempSync(join(tmpdir(), "pillion-faults-"));
   const proxies: RunningPeer[] = [];
   try {
-    const { onset = 0, rate = Number(values.rate) } = fault;
+    const { onset = Number(values.onset), rate = Number(values.rate) } = fault;
     if (onset === 0) await fleet.strike(fault);
     for (const [lane, rival] of rivals.entries()) {
       proxies.push(await rival.start({ version, servers: fleet.portsOf(lane), folder }));
