@@ -9,7 +9,8 @@
 //   setTime(us)                         what time it is, at the beginning of each turn; monotonic, one for all threads
 //   quiesce()                           at the end of each turn: this thread holds no reference into member blocks
 //   pick(set, hash, skip0, skip1, skip2) → slot, in flight +1; or NO_INSTANCE. Empty skip: 0xffffffff
-//   pickOnce(…the same) → slot          for a request that can be sent only once · isProven(slot) → 1 | 0
+//   pickOnce(…the same) → slot          for a request that can be sent only once
+//   isProven(slot) · isQuiet(slot) → 1 | 0   its last attempt ended well · it owes, and brings nothing to its end
 //   adopt(slot) · release(slot)         in flight +1 / −1 without picking
 //   connectionOpened(slot) · connectionClosed(slot) · pendingAdded(slot) · pendingRemoved(slot)
 //   admit(service, counter) → 1 | 0     count one in, if the limit allows · leave(service, counter)
@@ -68,7 +69,7 @@ import {
 import { count, observeLatency } from "./metrics.ts";
 import { clearSilent, ejectionReason, markSilent } from "./outlier.ts";
 import { pick, pickOnce } from "./pick.ts";
-import { isProven } from "./proof.ts";
+import { isProven, isQuiet } from "./proof.ts";
 import { takeToken } from "./rates.ts";
 import { report } from "./reports.ts";
 import { isAway, noteAway, noteBack, welcome } from "./returns.ts";
@@ -103,6 +104,7 @@ export {
   inflightOf,
   isAway,
   isProven,
+  isQuiet,
   leave,
   markSilent,
   memberCountOf,

@@ -53,15 +53,23 @@ export function isProven(slot: u32): i32 {
   return atomic.load<u32>(vitalOf(slot) + VITAL_OK_AT_OFFSET) != 0 ? 1 : 0;
 }
 
+/** Whether it owes other answers than one, and has been quiet for longer than they take; any thread. */
+export function isQuiet(slot: u32): i32 {
+  assert(slot < u32(INSTANCES_MAX));
+  if (loadOf(slot) <= 1) return 0;
+  return hasBeenQuiet(slot, atomic.load<u32>(vitalOf(slot) + VITAL_OK_AT_OFFSET)) ? 1 : 0;
+}
+
+function hasBeenQuiet(slot: u32, okAt: u32): bool {
+  return nowMs() - okAt > max<u32>(QUIET_MS_MIN, u32((ownLatency(slot) * QUIET_FACTOR) / 1000));
+}
+
 /** Whether a request that can be sent only once may go there. */
 export function isTrusted(slot: u32, service: u32): bool {
   const vital = vitalOf(slot);
   const time = nowMs();
   const okAt = atomic.load<u32>(vital + VITAL_OK_AT_OFFSET);
-  if (okAt != 0) {
-    if (loadOf(slot) == 0) return true;
-    return time - okAt <= max<u32>(QUIET_MS_MIN, u32((ownLatency(slot) * QUIET_FACTOR) / 1000));
-  }
+  if (okAt != 0) return loadOf(slot) == 0 || !hasBeenQuiet(slot, okAt);
   const failedAt = atomic.load<u32>(vital + VITAL_FAILED_AT_OFFSET);
   if (failedAt != 0 && time - failedAt < DOUBT_MS) return false;
   const repeatableAt = atomic.load<u32>(tuningOf(service) + TUNING_REPEATABLE_AT_OFFSET);

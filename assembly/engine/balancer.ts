@@ -7,6 +7,7 @@
 export declare function pick(set: u32, hash: u32, skip0: u32, skip1: u32, skip2: u32): i32;
 export declare function pickOnce(set: u32, hash: u32, skip0: u32, skip1: u32, skip2: u32): i32;
 export declare function isProven(slot: u32): i32;
+export declare function isQuiet(slot: u32): i32;
 export declare function release(slot: u32): void;
 export declare function connectionOpened(slot: u32): void;
 export declare function connectionClosed(slot: u32): void;

@@ -25,6 +25,7 @@ export interface BalancerExports {
   pick(set: number, hash: number, skip0: number, skip1: number, skip2: number): number;
   pickOnce(set: number, hash: number, skip0: number, skip1: number, skip2: number): number;
   isProven(slot: number): number;
+  isQuiet(slot: number): number;
   adopt(slot: number): void;
   release(slot: number): void;
   connectionOpened(slot: number): void;

@@ -6,6 +6,9 @@
 // request that may be repeated waits until it is all there. One whole answer later (some milliseconds after start) its
 // instance is proven, and answers are passed on as they come.
 //
+// The same where an instance has proven itself, owes several answers and has brought none to its end for longer than
+// they take: it may have begun to stall. There, answers of unknown length are passed on.
+//
 // Not held: long answers; where nobody else could be asked; event streams; and an answer of unknown length for a moment
 // only, for it may be a stream.
 
@@ -14,7 +17,7 @@ import { NAME_CONTENT_TYPE } from "../../abi/field-names.ts";
 import { HOLD_BYTES_MAX, UNPROVEN_HOLD_MS } from "../../abi/limits.ts";
 import { POLICY_RETRY_ATTEMPTS, POLICY_RETRY_WHEN, RETRY_IDEMPOTENT } from "../../abi/policy.ts";
 import { equalIgnoringCase } from "../../core/bytes.ts";
-import { isProven, memberCountOf } from "../balancer.ts";
+import { isProven, isQuiet, markSilent, memberCountOf } from "../balancer.ts";
 import { now } from "../http/event.ts";
 import { FIELD_VALUE, FIELD_VALUE_BYTES, findField, HEAD_CONTENT_LENGTH } from "../http/head.ts";
 import { canRetry, retry } from "./attempt.ts";
@@ -25,6 +28,7 @@ import {
   EXCHANGE_IS_UPGRADE,
   EXCHANGE_REQUEST_ENDED,
   hasX,
+  X_ACTIVITY,
   X_ATTEMPTS,
   X_HELD,
   X_INSTANCE,
@@ -39,7 +43,7 @@ import { dropHeld, holdUntil, isByTimer } from "./hold.ts";
 import { HEDGE_TOOK_OVER, OUTCOME_TIMEOUT, recordAttempt } from "./metrics.ts";
 import { leaveInstance } from "./occupancy.ts";
 import { isKept } from "./pipe.ts";
-import { patienceUs } from "./silence.ts";
+import { hasOtherAnswered, patienceUs } from "./silence.ts";
 import { armExchange } from "./timeouts.ts";
 
 /** "text/event-stream" */
@@ -50,8 +54,11 @@ const EVENT_STREAM_BYTES: u32 = 17;
 
 /** Holds a response head back until all of its answer is here; false when it is to be passed on. */
 export function holdUnproven(exchange: u32, head: u32): bool {
-  if (isProven(load<u32>(exchange, X_INSTANCE)) != 0 || !isRepeatable(exchange)) return false;
+  const slot = load<u32>(exchange, X_INSTANCE);
+  const isKnown = isProven(slot) != 0;
+  if ((isKnown && isQuiet(slot) == 0) || !isRepeatable(exchange)) return false;
   const length = load<i64>(head, HEAD_CONTENT_LENGTH);
+  if (isKnown && length < 0) return false;
   if (length > <i64>HOLD_BYTES_MAX || isEventStream(head)) return false;
   const patience = length < 0 ? u64(UNPROVEN_HOLD_MS) * 1000 : patienceUs(exchange);
   if (!holdUntil(exchange, head, now + patience)) return false;
@@ -64,6 +71,8 @@ export function giveUpUnproven(exchange: u32): bool {
   if (!isByTimer(exchange) || load<i64>(load<u32>(exchange, X_HELD), HEAD_CONTENT_LENGTH) < 0) return false;
   const isHedged = hasRival(exchange);
   if (!isHedged && !canRetry(exchange, false)) return false;
+  // A short answer that has begun and does not end for so long, while others answer: no different from silence.
+  if (hasOtherAnswered(exchange, load<u64>(exchange, X_ACTIVITY))) markSilent(load<u32>(exchange, X_INSTANCE));
   recordAttempt(exchange, OUTCOME_TIMEOUT);
   forgetUnproven(exchange);
   leaveInstance(exchange, true);

@@ -102,7 +102,8 @@ export function checkSilence(exchange: u32): void {
   else retry(exchange, false);
 }
 
-function hasOtherAnswered(exchange: u32, since: u64): bool {
+/** Whether another instance of the service has answered since. */
+export function hasOtherAnswered(exchange: u32, since: u64): bool {
   const record = recordOf(exchange);
   const isLast = load<u32>(record, R_LAST) == load<u32>(exchange, X_INSTANCE) + 1;
   return (isLast ? load<u64>(record, R_OTHER_US) : load<u64>(record, R_LAST_US)) >= since;

@@ -92,6 +92,31 @@ test("who has answered well is passed on as it speaks, until it breaks off again
   expect(heads.filter((client) => client.text().includes("content-length: 10"))).toHaveLength(1);
 });
 
+test("who has answered well and begins to stall costs those that are there, and is set aside", async () => {
+  let says = WELL;
+  let asked = 0;
+  const world = await open(mesh("http"), (wire) => {
+    asked += 1;
+    wire.send(says);
+  });
+  askBoth(world, GET);
+  says = HEAD;
+  const stalled = [world.accept().send(GET), world.accept().send(GET)];
+  run(60);
+  const clients = Array.from({ length: 20 }, () => world.accept().send(GET));
+  for (let round = 0; round < 25; round += 1) {
+    run(100);
+    clients.push(world.accept().send(GET));
+  }
+  run(1_500);
+  expect(stalled.filter((client) => client.text().endsWith("ok"))).toHaveLength(1);
+  expect(clients.filter((client) => !client.text().endsWith("ok"))).toHaveLength(0);
+  const before = asked;
+  for (let round = 0; round < 10; round += 1) world.accept().send(GET);
+  run(5);
+  expect(asked - before).toBeLessThanOrEqual(1); // a trial at most
+});
+
 test("a POST's answer is not held: it could not be saved", async () => {
   const world = await open(mesh("http"), (wire) => void wire.send(HEAD));
   const answers = askBoth(world, POST);
