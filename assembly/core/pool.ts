@@ -44,6 +44,12 @@ export function createPool(): void {
   bytesUsed = 0;
 }
 
+/** Leaves the pool at most `bytes`, of which it has handed out none beyond; called once, before traffic. */
+export function limitPool(bytes: u32): void {
+  const pages = max<u32>(bytes >> PAGE_SHIFT, pagesUsed + 1);
+  if (pages < pageCount) pageCount = pages;
+}
+
 /** Returns a block of at least `bytes`, at most 128 KiB; 0 when the pool is exhausted. */
 export function allocate(bytes: u32): u32 {
   const index = classOf(bytes);

@@ -4,7 +4,7 @@
 
 import { NONE, PROTOCOL_H2, ROLE_DOWNSTREAM, ROLE_UPSTREAM } from "../abi/engine-codes.ts";
 import { CONNECTION_BYTES, CONNECTIONS, READ_BUFFER, STATIC_BYTES, TEXT_AREA } from "../abi/engine-memory.ts";
-import { createPool, poolBytes, poolUsedBytes } from "../core/pool.ts";
+import { createPool, limitPool as limitPoolBytes, poolBytes, poolUsedBytes } from "../core/pool.ts";
 import { quiesce, setTime } from "./balancer.ts";
 import {
   receiveBytes,
@@ -238,6 +238,11 @@ export function poolSize(): u32 {
 
 export function logDropped(): u32 {
   return droppedEntries();
+}
+
+/** The memory for traffic, bytes: what the container's limit leaves. Once, right after `start`. */
+export function limitPool(bytes: u32): void {
+  limitPoolBytes(bytes);
 }
 
 export function setAccessLog(on: u32): void {

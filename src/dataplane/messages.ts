@@ -17,6 +17,8 @@ export interface WorkerSetup {
   readonly sockets: SocketsSetup;
   /** What redirected connections need; undefined: none come. */
   readonly intercept?: InterceptSetup | undefined;
+  /** The memory for traffic; undefined: all that an engine has. */
+  readonly poolBytes?: number | undefined;
 }
 
 /** `--intercept redirect` as a worker needs it. */

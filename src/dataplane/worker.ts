@@ -11,10 +11,11 @@ import type { WorkerSetup } from "./messages.ts";
 import { serve } from "./serve.ts";
 
 assert(parentPort !== null, "worker.ts is started as a worker thread");
-const { worker, seed, modules, sockets, intercept } = workerData as WorkerSetup;
+const { worker, seed, modules, sockets, intercept, poolBytes } = workerData as WorkerSetup;
 const balancer = instantiateBalancer(modules.balancer, modules.balancerMemory);
 balancer.start(worker, seed);
 const engine = instantiateEngine(modules.engine, balancer);
 engine.start(worker, seed, monotonicUs());
+if (poolBytes !== undefined) engine.limitPool(poolBytes);
 const { wake } = serve(engine, balancer, parentPort, chooseDriver(sockets), intercept);
 watchAdmission(modules.balancerMemory, worker, wake);

@@ -77,12 +77,11 @@ export function describeOwnInstance(
   };
 }
 
-/** Bound to all interfaces: this host's first IPv4 address that others can reach; else the address itself. */
+/** Bound to all interfaces: this host's first address for others, of IPv4 if it has one; else the address itself. */
 export function advertisedAddress(inbound: Address): Address {
   if (inbound.host !== "0.0.0.0" && inbound.host !== "::") return inbound;
-  for (const addresses of Object.values(networkInterfaces())) {
-    const found = addresses?.find(({ family, internal }) => family === "IPv4" && !internal);
-    if (found !== undefined) return { host: found.address, port: inbound.port };
-  }
-  return { host: "127.0.0.1", port: inbound.port };
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  const reachable = all.filter(({ internal, address }) => !internal && !address.startsWith("fe80:"));
+  const found = reachable.find(({ family }) => family === "IPv4") ?? reachable.find(() => inbound.host === "::");
+  return { host: found?.address ?? "127.0.0.1", port: inbound.port };
 }

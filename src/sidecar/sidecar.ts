@@ -6,9 +6,7 @@
 //
 // It owns order: what is opened first, what is told to whom, who goes last. The parts meet nowhere else.
 
-import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
-import { WORKERS_MAX } from "../../assembly/abi/balancer-table.ts";
 import { LISTENER_INBOUND } from "../../assembly/abi/engine-records.ts";
 import {
   type AdminView,
@@ -34,6 +32,7 @@ import {
 } from "../wasm/index.ts";
 import { awaitAppEnd } from "./app-end.ts";
 import { AppWatch } from "./app-watch.ts";
+import { countWorkers, poolBytesWithin } from "./container-limits.ts";
 import { closeDescriptor } from "./descriptor.ts";
 import { type HeldEvents, holdEvents } from "./held-events.ts";
 import { InstanceWatch } from "./instance-watch.ts";
@@ -224,7 +223,7 @@ export class Sidecar implements AdminView {
         registryProblem: this.#registryProblem,
         keptAtMs: this.#registry.picture?.keptAtMs,
         isSnapshotInForce: this.#publisher.inForce !== undefined,
-        workers: this.#workers(),
+        workers: countWorkers(this.#config.workers),
         listeningWorkers: this.#supervisor.listeningCount,
         app: app === undefined ? undefined : formatAddress(app),
         isAppUp: this.#appWatch?.isUp ?? false,
@@ -262,12 +261,15 @@ export class Sidecar implements AdminView {
       },
       writeLine: (line) => this.#lines?.write(line),
     });
+    const workers = countWorkers(this.#config.workers);
+    const poolBytes = poolBytesWithin(process.constrainedMemory(), workers);
     return new Supervisor({
-      workers: this.#workers(),
+      workers,
       startThread: (worker) => {
         const sockets = { driver: this.#config.socketDriver, descriptors: this.#descriptorsOf(worker) };
         const intercept = this.#describeIntercept();
-        const setup: WorkerSetup = { worker, seed: random.below(2 ** 32), modules, sockets, intercept };
+        const seed = random.below(2 ** 32);
+        const setup: WorkerSetup = { worker, seed, modules, sockets, intercept, poolBytes };
         return new Worker(workerEntry, { workerData: setup, execArgv: [...workerFlags], name: `data plane ${worker}` });
       },
       clearWorker: (worker) => {
@@ -292,12 +294,6 @@ export class Sidecar implements AdminView {
   #descriptorsOf(worker: number): SharedDescriptors {
     this.#descriptors[worker] ??= createSharedDescriptors();
     return this.#descriptors[worker];
-  }
-
-  /** libuv reads the cgroup's CPU quota into this figure. */
-  #workers(): number {
-    const { workers } = this.#config;
-    return workers === "auto" ? Math.min(WORKERS_MAX, Math.max(1, availableParallelism())) : workers;
   }
 
   async #serve(name: string, address: Address | undefined, start: typeof startAdmin): Promise<void> {

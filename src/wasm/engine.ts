@@ -60,6 +60,7 @@ export interface EngineExports {
   connectionsBy(role: number, protocol: number): number;
   glitchCount(kind: number): number;
   poolUsed(): number;
+  limitPool(bytes: number): void;
   poolSize(): number;
   /** Log entries that found no room in the block of their turn, since the start. */
   logDropped(): number;

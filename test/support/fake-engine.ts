@@ -178,6 +178,7 @@ function quietExports(): EngineExports {
     connectionsBy: () => 0,
     glitchCount: () => 0,
     poolUsed: () => 0,
+    limitPool: () => {},
     poolSize: () => 1,
     logDropped: () => 0,
     setAccessLog: () => undefined,

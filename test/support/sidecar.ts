@@ -57,6 +57,8 @@ export interface SidecarOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** The process' limit of open files (`ulimit -n`). */
   readonly descriptors?: number;
+  /** A cgroup's folder that it runs in. */
+  readonly cgroup?: string | undefined;
   /** Default false: a worker that ended by itself fails the test, whatever the test was about. */
   readonly isTrapExpected?: boolean;
   /** Default true; a sidecar that cannot become ready is looked at by its log. */
@@ -98,18 +100,33 @@ export interface InstanceRow {
 }
 
 /** Starts `pillion` with any arguments. */
-export function startPillion(args: readonly string[], env: NodeJS.ProcessEnv = {}, descriptors?: number): Program {
+export function startPillion(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  descriptors?: number,
+  cgroup?: string,
+): Program {
   const program = process.env.PILLION_TEST_PROGRAM;
   const fromSource = [process.execPath, "--disable-warning=ExperimentalWarning", "src/main.ts"];
   const command = [...(program === undefined ? fromSource : [join(projectRoot, program)]), ...args];
   if (descriptors !== undefined) command.unshift("sh", "-c", `ulimit -n ${descriptors} && exec "$0" "$@"`);
+  if (cgroup !== undefined) command.unshift("sh", "-c", `echo $$ > ${cgroup}/cgroup.procs && exec "$0" "$@"`);
   const [name = "", ...rest] = command;
   return startProgram(name, rest, { env });
 }
 
 /** Starts a sidecar and waits until it is ready. */
 export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
-  const { mesh, app, flags = [], env = {}, descriptors, isTrapExpected = false, isReadyAwaited = true } = options;
+  const {
+    mesh,
+    app,
+    flags = [],
+    env = {},
+    descriptors,
+    cgroup,
+    isTrapExpected = false,
+    isReadyAwaited = true,
+  } = options;
   const url = typeof mesh === "string" ? mesh : mesh.url;
   const own = app === undefined ? [] : ["--service", app.service, "--app", app.address];
   const id = app?.id === undefined ? [] : ["--instance", app.id];
@@ -117,7 +134,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     .filter((name) => !flags.includes(`--${name}`))
     .flatMap((name) => [`--${name}`, "127.0.0.1:0"]);
   const args = ["run", "--mesh", url, ...own, ...id, ...ports, "--drain", "5s", ...flags];
-  const program = startPillion(args, env, descriptors);
+  const program = startPillion(args, env, descriptors, cgroup);
   try {
     const [line = ""] = await program.waitForLine(/^\{.*"msg":"listening".*$/);
     const sidecar = createSidecar(program, parseListeningLine(line) ?? {}, isTrapExpected);
