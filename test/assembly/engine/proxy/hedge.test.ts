@@ -169,7 +169,7 @@ describe("a failure of one of the two", () => {
     const { client, first, second } = ask();
     first.destroy();
     world.pass(500);
-    expect(world.upstreams).toHaveLength(2);
+    expect(world.asked).toHaveLength(2);
     expect(client.text()).toBe("");
     second.send(OK);
     expect(client.text()).toContain("200 OK");
@@ -181,7 +181,7 @@ describe("a failure of one of the two", () => {
     const { client, first, second } = ask();
     second.destroy();
     world.pass(500);
-    expect(world.upstreams).toHaveLength(2);
+    expect(world.asked).toHaveLength(2);
     first.send(OK);
     expect(client.text()).toContain("200 OK");
     expect(hedges()).toEqual({ failed: 1 });
