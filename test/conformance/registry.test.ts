@@ -159,7 +159,8 @@ describe.each(WORLDS)("a registry in $kind", ({ create }) => {
 
   test("what is not acted on yet is a warning of the picture", async (context) => {
     await using world = await create(context);
-    await world.write([service("users"), { hedge: { after: "p95" } }]);
+    const rules = [{ to: [{ service: "users" }], limits: { requests: 5 } }];
+    await world.write([service("users"), {}], [route("api"), { hosts: ["api"], rules }]);
     const registry = world.open();
     await registry.start();
     expect(registry.picture?.warnings).toMatchObject([
