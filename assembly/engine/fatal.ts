@@ -8,9 +8,10 @@ import {
   ROLE_UPSTREAM,
 } from "../abi/engine-codes.ts";
 import { checkPatienceH2 } from "./h2/index.ts";
-import { failWaiting, loseStreams } from "./proxy/loss.ts";
+import { failWaiting, loseStreams, serveWaiting } from "./proxy/loss.ts";
 import { isMute, noteRefusedH2 } from "./proxy/upstream.ts";
 import {
+  C_INSTANCE,
   C_PROTOCOL,
   C_ROLE,
   CONNECTION_CLOSE_WANTED,
@@ -26,11 +27,15 @@ import { requestClose } from "./tables/control.ts";
 export function failConnection(connection: u32): void {
   setFlag(connection, CONNECTION_DRAINING);
   const isUpstream = load<u8>(connection, C_ROLE) == ROLE_UPSTREAM;
+  // A close over bytes that were not read is a reset, and what was said may be lost with it.
+  const isServerTold = isUpstream && load<u8>(connection, C_PROTOCOL) == PROTOCOL_H2;
+  if (isServerTold) setFlag(connection, CONNECTION_LINGER);
   if (isUpstream && isMute(connection)) {
     // What came first was not SETTINGS (RFC 9113 §3.4): the peer speaks something else.
     noteRefusedH2(connection);
     failWaiting(connection, REASON_UPSTREAM_PROTOCOL);
   } else loseStreams(connection, REASON_UPSTREAM_PROTOCOL);
+  if (isServerTold) serveWaiting(load<u32>(connection, C_INSTANCE)); // who waits for room need not see it close
   if (hasFlag(connection, CONNECTION_CLOSE_WANTED)) return;
   if (!isUpstream) setFlag(connection, CONNECTION_LINGER);
   requestClose(connection);

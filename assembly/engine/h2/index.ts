@@ -21,6 +21,7 @@
 //   isNarrowH2(stream)  widenH2(stream)      an upstream's stream may have, and gets, the large window
 //   releaseStreamH2(stream)                  destroys the record; resets the stream first where it is not over
 //   goawayH2(connection, code, final)        first notice (2^31 - 1), then the final one
+//   repeatGoawayH2(connection)               says the GOAWAY of EVENT_FATAL again, where it was taken back
 //   pingH2(connection)                       answered by EVENT_PONG
 //   takesReportsH2(connection): bool         the peer is Pillion too: it takes load reports
 //   reportedAtH2(connection): u64            when the last one was sent, µs
@@ -35,7 +36,7 @@ import { checkPatienceH2, patienceH2 } from "./patience.ts";
 import { receiveH2 } from "./receive.ts";
 import { reportedAtH2, sendReportH2, takesReportsH2 } from "./report.ts";
 import { sendDataH2, sendEndH2, sendHeadH2, sendInformationalH2, sendTrailersH2 } from "./send.ts";
-import { endH2, goawayH2, isDeadH2, isFinalH2 } from "./shutdown.ts";
+import { endH2, goawayH2, isDeadH2, isFinalH2, repeatGoawayH2 } from "./shutdown.ts";
 import { STREAM_WIDE } from "./state.ts";
 import { canOpenH2, hasExtendedConnectH2, maxStreamsH2, openH2, releaseStreamH2, resetH2 } from "./streams.ts";
 import { creditH2, isNarrowH2, sendableH2, widenH2 } from "./window.ts";
@@ -57,6 +58,7 @@ export {
   pingH2,
   receiveH2,
   releaseStreamH2,
+  repeatGoawayH2,
   reportedAtH2,
   resetH2,
   STREAM_WIDE,

@@ -32,6 +32,7 @@ import { sendGoaway } from "./frame.ts";
 import { spendGlitch } from "./guard.ts";
 import {
   clearH2,
+  H_FATAL_CODE,
   H_LAST_ID,
   H_OWN_LAST,
   H_PEER_LAST,
@@ -55,11 +56,18 @@ export function failConnection(connection: u32, code: u32, kind: u32): i32 {
 /** The same where the peer did nothing wrong: the pool is exhausted. */
 export function stopConnection(connection: u32, code: u32): i32 {
   sendGoaway(connection, highestAccepted(connection), code);
+  store<u8>(connection, u8(code), H_FATAL_CODE);
   setH2(connection, H2_DEAD);
   setFlag(connection, CONNECTION_DRAINING);
   setInputPtr(inputEnd);
   setStreamEvent(NONE, code, 0);
   return EVENT_FATAL;
+}
+
+/** The output's end was taken back, and with it the GOAWAY of the error that ended this connection: says it again. */
+export function repeatGoawayH2(connection: u32): void {
+  if (!hasH2(connection, H2_DEAD)) return;
+  sendGoaway(connection, highestAccepted(connection), load<u8>(connection, H_FATAL_CODE));
 }
 
 /** Says that we go away: the first notice, or (`final`) the highest request that will be answered. */

@@ -52,6 +52,7 @@ export const H_REFUSED: u32 = C_CODEC + 228; // u16 streams
 export const H_TURN_FRAMES: u32 = C_CODEC + 230; // u16
 export const H_SETTINGS_SENT: u32 = C_CODEC + 232; // u8 not yet acknowledged
 export const H_CLOSED_AT: u32 = C_CODEC + 233; // u8 next place in H_CLOSED
+export const H_FATAL_CODE: u32 = C_CODEC + 234; // u8 what the GOAWAY said that made it H2_DEAD
 export const H_PING: u32 = C_CODEC + 236; // u32 number of our last PING
 export const H_REPORTED_AT: u32 = C_CODEC + 240; // u64 µs when a load report was written last
 export const H_SETTINGS_AT: u32 = C_CODEC + 248; // u32 ms when the oldest of them was queued

@@ -3,15 +3,17 @@
 import { COUNTER_CONNECTIONS } from "../../abi/balancer-codes.ts";
 import {
   NONE,
+  PROTOCOL_H2,
   REASON_CONNECT_TIMEOUT,
   REASON_UPSTREAM_RESET,
-  ROLE_DOWNSTREAM,
   ROLE_UPSTREAM,
 } from "../../abi/engine-codes.ts";
 import { isAway, noteAway } from "../balancer.ts";
+import { repeatGoawayH2 } from "../h2/index.ts";
 import {
   C_INSTANCE,
   C_OUT_IN_FLIGHT,
+  C_PROTOCOL,
   C_ROLE,
   C_STREAM_COUNT,
   C_STREAMS,
@@ -22,7 +24,15 @@ import {
   setFlag,
 } from "../tables/connections.ts";
 import { requestAbort } from "../tables/control.ts";
-import { hasStreamFlag, S_EXCHANGE, STREAM_RECEIVED_HEAD, STREAM_RESET, setStreamFlag } from "../tables/streams.ts";
+import { truncateOutput } from "../tables/output.ts";
+import {
+  hasStreamFlag,
+  S_EXCHANGE,
+  S_NEXT,
+  STREAM_RECEIVED_HEAD,
+  STREAM_RESET,
+  setStreamFlag,
+} from "../tables/streams.ts";
 import { dispatch, failAttempt, overflow } from "./attempt.ts";
 import { KIND_H1, KIND_H2, KIND_RAW, X_SENT_MARK } from "./exchange.ts";
 import { flushBlocked, flushStream } from "./flow.ts";
@@ -101,7 +111,7 @@ export function serveRefused(): void {
 }
 
 /** Opens what those who wait at an instance need; where nothing may be or is open they go elsewhere. */
-function serveWaiting(slot: u32): void {
+export function serveWaiting(slot: u32): void {
   servePending(slot, KIND_H1);
   servePending(slot, KIND_RAW);
   servePending(slot, KIND_H2);
@@ -112,29 +122,51 @@ function serveWaiting(slot: u32): void {
   }
 }
 
-/** Every stream of a connection is lost. */
+/**
+ * Every stream of a connection is lost. A request of which no byte was handed to the socket cannot have been processed
+ * (DESIGN §5), and must not be written behind that decision.
+ */
 export function loseStreams(connection: u32, reason: u32): void {
+  const isUpstream = load<u8>(connection, C_ROLE) == ROLE_UPSTREAM;
+  const isShared = load<u8>(connection, C_PROTOCOL) == PROTOCOL_H2;
+  if (isUpstream && isShared) takeBackUnsent(connection);
   let stream = load<u32>(connection, C_STREAMS);
   while (stream != 0) {
     const exchange = load<u32>(stream, S_EXCHANGE);
     // Nothing is to be said on it any more, whoever lets go of it.
     setStreamFlag(stream, STREAM_RESET);
     if (exchange == 0) releaseStream(stream);
-    else if (load<u8>(connection, C_ROLE) == ROLE_DOWNSTREAM) receiveDownstreamReset(stream);
+    else if (!isUpstream) receiveDownstreamReset(stream);
     else {
-      // No byte of the request was handed to the socket: it cannot have been processed (DESIGN §5). What was handed
-      // over and not reported as written may be with the peer in part.
-      const handed = load<u64>(connection, CP_WRITTEN) + load<u32>(connection, C_OUT_IN_FLIGHT);
-      const isUnwritten = handed <= load<u64>(exchange, X_SENT_MARK);
-      const isUntouched = isUnwritten && !hasStreamFlag(stream, STREAM_RECEIVED_HEAD);
-      // Then it must stay so: what of it still waits in the output is not written behind the decision.
-      if (isUntouched) requestAbort(connection);
+      const isUntouched = isUnsent(connection, exchange) && !hasStreamFlag(stream, STREAM_RECEIVED_HEAD);
+      if (isUntouched && !isShared) requestAbort(connection);
       loseUpstream(exchange, reason, isUntouched);
     }
     const next = load<u32>(connection, C_STREAMS);
     assert(next != stream); // whoever lost it has released it
     stream = next;
   }
+}
+
+/**
+ * Takes back the requests that are unsent, and all that is queued behind the first of them; a request's head begins a
+ * frame, so what is left is whole frames, and the GOAWAY of an error can follow (RFC 9113 §5.4.1).
+ */
+function takeBackUnsent(connection: u32): void {
+  let first = u64.MAX_VALUE;
+  for (let stream = load<u32>(connection, C_STREAMS); stream != 0; stream = load<u32>(stream, S_NEXT)) {
+    const exchange = load<u32>(stream, S_EXCHANGE);
+    if (exchange != 0 && isUnsent(connection, exchange)) first = min(first, load<u64>(exchange, X_SENT_MARK));
+  }
+  if (first == u64.MAX_VALUE) return;
+  truncateOutput(connection, u32(first - load<u64>(connection, CP_WRITTEN)));
+  repeatGoawayH2(connection);
+}
+
+/** Whether no byte of a request was handed to the socket. What was handed over may be with the peer in part. */
+function isUnsent(connection: u32, exchange: u32): bool {
+  const handed = load<u64>(connection, CP_WRITTEN) + load<u32>(connection, C_OUT_IN_FLIGHT);
+  return handed <= load<u64>(exchange, X_SENT_MARK);
 }
 
 /** A stream has room again; or, for NONE, the connection: room, and maybe streams for those who wait for one. */

@@ -19,6 +19,7 @@ import {
   C_OUT_BUSY,
   C_OUT_BYTES,
   C_OUT_HEAD,
+  C_OUT_IN_FLIGHT,
   C_OUT_TAIL,
   CONNECTION_ABORT,
   CONNECTION_CLOSE_WANTED,
@@ -135,14 +136,30 @@ export function consumeOutput(connection: u32, length: u32): void {
   }
 }
 
+/** Takes back all but the first `length` bytes, those being written (C_OUT_IN_FLIGHT) among them. */
+export function truncateOutput(connection: u32, length: u32): void {
+  assert(length >= load<u32>(connection, C_OUT_IN_FLIGHT) && length <= load<u32>(connection, C_OUT_BYTES));
+  let last: u32 = 0;
+  let left = length;
+  let chunk = load<u32>(connection, C_OUT_HEAD);
+  while (left != 0) {
+    const start = load<u32>(chunk, CHUNK_START);
+    const part = min(load<u32>(chunk, CHUNK_END) - start, left);
+    store<u32>(chunk, start + part, CHUNK_END);
+    left -= part;
+    last = chunk;
+    chunk = load<u32>(chunk, CHUNK_NEXT);
+  }
+  releaseChunks(chunk);
+  if (last == 0) store<u32>(connection, 0, C_OUT_HEAD);
+  else store<u32>(last, 0, CHUNK_NEXT);
+  store<u32>(connection, last, C_OUT_TAIL);
+  store<u32>(connection, length, C_OUT_BYTES);
+}
+
 /** Releases everything: the socket is gone. */
 export function destroyOutput(connection: u32): void {
-  let chunk = load<u32>(connection, C_OUT_HEAD);
-  while (chunk != 0) {
-    const next = load<u32>(chunk, CHUNK_NEXT);
-    release(chunk);
-    chunk = next;
-  }
+  releaseChunks(load<u32>(connection, C_OUT_HEAD));
   store<u32>(connection, 0, C_OUT_HEAD);
   store<u32>(connection, 0, C_OUT_TAIL);
   store<u32>(connection, 0, C_OUT_BYTES);
@@ -166,6 +183,15 @@ export function takeDirty(): u32 {
   if (dirtyHead == 0) dirtyTail = 0;
   clearFlag(connection, CONNECTION_DIRTY);
   return connection;
+}
+
+function releaseChunks(first: u32): void {
+  let chunk = first;
+  while (chunk != 0) {
+    const next = load<u32>(chunk, CHUNK_NEXT);
+    release(chunk);
+    chunk = next;
+  }
 }
 
 function outputCursor(connection: u32): u32 {
