@@ -66,6 +66,8 @@ export const HEADS_EARNED_FACTOR = 8;
 
 /** Clients may take 1 / so many of the process' descriptors: each can have an upstream, and admin finds one (A32). */
 export const CLIENT_DESCRIPTORS_SHARE = 2;
+/** What is kept from clients by that is never more: eight services with all the connections that they may have. */
+export const KEPT_DESCRIPTORS_MAX = 8192;
 /** Connections accepted at a time, then those already here are served (reliability.md §6: 32). */
 export const ACCEPTS_PER_TURN_MAX = 16;
 /** Connections of one worker, both sides. HAProxy's and Envoy's listeners default near 10,000. */

@@ -49,7 +49,7 @@ function showIdle(sidecar: RunningSidecar): void {
 }
 
 async function showConnections(sidecar: RunningSidecar, wanted: number): Promise<void> {
-  // A sidecar keeps half of its descriptors for upstreams (src/dataplane/descriptor-limit.ts).
+  // A sidecar keeps some of its descriptors for upstreams (src/dataplane/descriptor-limit.ts).
   const count = Math.min(wanted, sidecar.clientsMost - OTHER_DESCRIPTORS);
   if (count < wanted) say(`${count} connections, for want of descriptors (ulimit -n)`);
   const before = sidecar.residentKiB();

@@ -24,6 +24,7 @@ export const SEEN: Readonly<Record<string, string>> = {
   POOL_PRESSURE_FULL: "503 `resource-exhausted`; `pillion_memory_used_bytes`",
   HEADS_LIVE_BYTES_MAX: "RST_STREAM REFUSED_STREAM; kind `refused-streams`",
   CLIENT_DESCRIPTORS_SHARE: "the socket is closed at once; `pillion_accept_failures_total`",
+  KEPT_DESCRIPTORS_MAX: "as the share above",
   ACCEPTS_PER_TURN_MAX: "nothing: the others are accepted in the next turn",
   CONNECTIONS_MAX: "the socket is closed at once; `pillion_accept_failures_total`",
   STREAMS_MAX: "RST_STREAM REFUSED_STREAM",

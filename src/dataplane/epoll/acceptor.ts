@@ -1,6 +1,6 @@
 // A listening descriptor, shared with other workers: accepts a few connections at a time.
 //
-// With half of the descriptors in use it closes what it accepts: a client learns at once what a backlog would hide, and
+// Once clients have their share it closes what it accepts: a client learns at once what a backlog would hide, and
 // those already here can still be served. Out of descriptors, it rests: what waits stays in the kernel's backlog,
 // another worker or a later moment takes it. Level-triggered, because a turn takes only so many.
 
@@ -59,7 +59,7 @@ export class Acceptor implements Listener {
       const descriptor = kernel.calls.accept4(offer.descriptor, address.address, address.lengthAddress, flags);
       if (descriptor >= this.#reserved) {
         kernel.calls.close(descriptor);
-        failed({ kind: "full", problem: `half of this process' descriptors (${this.#reserved}) are in use` });
+        failed({ kind: "full", problem: `clients' share of this process' descriptors (${this.#reserved}) is in use` });
         continue;
       }
       if (descriptor >= 0) {

@@ -22,7 +22,7 @@ export function startListener(
   server.on("connection", (socket) => {
     if (descriptorOf(socket) >= reserved) {
       socket.destroy();
-      failed({ kind: "full", problem: `half of this process' descriptors (${reserved}) are in use` });
+      failed({ kind: "full", problem: `clients' share of this process' descriptors (${reserved}) is in use` });
       return;
     }
     if (!take(socket)) failed({ kind: "full", problem: "the engine's connection table is full" });
