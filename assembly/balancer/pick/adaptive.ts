@@ -1,9 +1,9 @@
 // Adaptive: who will answer first, by the load reports of instances that have a sidecar, else by what we have seen.
 //
-// Small sets (up to SCAN_MAX of equal weight): all members are looked at, and the one with the lowest
-// (requests + ½) × latency is taken. Requests are the reported ones of others and our own of now, or ours alone;
-// latency is the reported median, or our peak-EWMA. What was never measured is as fast as the fastest. Where most
-// instances have more than QUEUES_MAX requests, the rule of large sets holds.
+// Small sets (up to SCAN_MAX of equal weight): all members are looked at, and one with the lowest
+// (requests + ½) × latency is taken (scan.ts). Requests are the reported ones of others and our own of now, or ours
+// alone; latency is the reported median, or our peak-EWMA. What was never measured is as fast as the fastest. Where
+// most instances have more than QUEUES_MAX requests, the rule of large sets holds.
 //
 // Large sets with reports: Prequal's hot/cold rule (Wydrowski et al., NSDI 2024, §4). Of a few members drawn by weight,
 // those with more requests than most of the service's are hot. A cold one with the lowest latency is taken; where all
@@ -21,6 +21,7 @@ import { isWanted } from "../eligible.ts";
 import { loadOf } from "../gauges.ts";
 import { hasReports, loadBits, meanOfOthers, openSpread, ownLatency, useReport } from "../load.ts";
 import { drawCandidate, drawMember } from "./alias-table.ts";
+import { pickScanned } from "./scan.ts";
 
 /** Draws for a second member before a walk looks for any. */
 const DRAWS_MAX: u32 = 4;
@@ -142,44 +143,6 @@ function pickSeen(block: u32): i32 {
 /** Whether all members are looked at. By weight, idle ones are to be drawn, not compared. */
 function isScanned(block: u32): bool {
   return memberCount(block) <= SCAN_MAX && lookupLength(block) == 0;
-}
-
-/**
- * The lowest (requests + ½) × latency of all: draws of a few miss the best one, and what is hot among few instances
- * is noise. Each caller's own requests are counted at once, so callers with the same news do not move as one.
- */
-function pickScanned(block: u32): i32 {
-  const count = memberCount(block);
-  let best: i32 = NO_INSTANCE;
-  let bestCost: f32 = f32.MAX_VALUE;
-  let least: f32 = f32.MAX_VALUE;
-  let unknown: i32 = NO_INSTANCE;
-  let unknownRequests: f32 = f32.MAX_VALUE;
-  let index = randomBelow(count); // equal ones leave it to the draw
-  for (let seen: u32 = 0; seen < count; seen += 1) {
-    const slot = memberSlot(block, index);
-    if (isWanted(slot)) {
-      const bits = loadBits(slot, loadOf(slot), meanOfOthers());
-      const requests: f32 = reinterpret<f32>(u32(bits >> 32)) + 0.5;
-      const latency = reinterpret<f32>(u32(bits));
-      if (latency == 0) {
-        if (requests < unknownRequests) {
-          unknown = slot;
-          unknownRequests = requests;
-        }
-      } else {
-        least = min<f32>(least, latency);
-        if (requests * latency < bestCost) {
-          best = slot;
-          bestCost = requests * latency;
-        }
-      }
-    }
-    index = index + 1 == count ? 0 : index + 1;
-  }
-  if (best == NO_INSTANCE || unknown == NO_INSTANCE) return best == NO_INSTANCE ? unknown : best;
-  // Who was never measured is as fast as the fastest: taken for faster, it would be flooded until it answers.
-  return unknownRequests * least <= bestCost ? unknown : best;
 }
 
 /** A candidate besides `first`, or NO_INSTANCE when there is none. */
