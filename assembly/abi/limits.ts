@@ -271,6 +271,8 @@ export const UPSTREAM_H2_SPARE_TIMEOUT_MS = 10000;
 export const WRITE_STALL_TIMEOUT_MS = 60000;
 /** An idle half-closed or silent tunnel. */
 export const TUNNEL_IDLE_TIMEOUT_MS = 3600000;
+/** Connections that are shed (proxy/shed.ts) are looked for at most so often; thousands go in portions. */
+export const SHED_GAP_MS = 20;
 /** After our GOAWAY 2^31-1, before the final one: a round trip, generously (RFC 9113 §6.8). */
 export const GOAWAY_GRACE_MS = 1000;
 /**

@@ -31,6 +31,7 @@ import { findApp, idleReportsAt, reportIdle } from "./proxy/reports.ts";
 import { passDue } from "./proxy/response.ts";
 import { checkUpstream } from "./proxy/rest.ts";
 import { refusedDeadline } from "./proxy/room.ts";
+import { noteAccepted, shedConnections, shedDue, shedShare, shedsAt, stopShedding } from "./proxy/shed.ts";
 import { createSilence } from "./proxy/silence.ts";
 import { createVisits, payVisits, visitsAt } from "./proxy/visits.ts";
 import { seedRandom } from "./random.ts";
@@ -88,6 +89,7 @@ export function accept(listenerKind: u32, listenerService: u32, peerBytes: u32, 
   setClock(nowUs);
   const connection = acceptConnection(listenerKind, listenerService, TEXT_AREA, peerBytes);
   if (connection == 0) return -1;
+  noteAccepted(connection);
   if (isDraining) drainOne(connection);
   return i32(connectionHandle(connection));
 }
@@ -171,11 +173,12 @@ export function advance(nowUs: f64): void {
   const refused = refusedDeadline();
   if (refused != 0 && refused <= now) serveRefused();
   payVisits();
+  shedDue();
 }
 
 /** The next time at which `advance` has something to do, µs; 0 = none. */
 export function deadline(): f64 {
-  const others = earlier(earlier(idleReportsAt(), refusedDeadline()), visitsAt());
+  const others = earlier(earlier(idleReportsAt(), refusedDeadline()), earlier(visitsAt(), shedsAt()));
   return f64(earlier(earlier(nextDeadline(), holdDeadline()), others));
 }
 
@@ -190,6 +193,20 @@ export function drain(nowUs: f64): void {
 export function drainDownstream(listenerKind: u32, nowUs: f64): void {
   setClock(nowUs);
   drainListener(listenerKind);
+}
+
+/**
+ * Asks a share (0 to ½) of the clients without a sidecar to connect anew, over `spreadMs`: of those that were connected
+ * when the round of this number began, which it does with the first call for it.
+ */
+export function shed(round: u32, share: f64, spreadMs: u32, nowUs: f64): void {
+  setClock(nowUs);
+  if (!isDraining) shedShare(round, share, spreadMs);
+}
+
+/** Connections of a protocol that were asked so, since the start. */
+export function shedCount(protocol: u32): u32 {
+  return shedConnections(protocol);
 }
 
 export function exchangeCount(): u32 {
@@ -276,6 +293,7 @@ function socketOf(handle: u32): u32 {
 }
 
 function drainListener(listenerKind: u32): void {
+  stopShedding();
   const end = connectionsEnd();
   for (let connection: u32 = CONNECTIONS; connection < end; connection += CONNECTION_BYTES) {
     if (load<u8>(connection, C_IN_USE) == 0 || load<u8>(connection, C_ROLE) != ROLE_DOWNSTREAM) continue;

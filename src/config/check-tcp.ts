@@ -42,6 +42,7 @@ const ROWS: readonly Row[] = [
   { path: ["limits", "requests"], message: NO_REQUESTS, hint: "limits.connections applies" },
   { path: ["limits", "pending"], message: NO_REQUESTS, hint: "limits.connections applies" },
   { path: ["limits", "pendingTimeout"], message: NO_REQUESTS, hint: "limits.connections applies" },
+  { path: ["balance", "shed"], message: "has no meaning for protocol tcp: a connection ends with its session" },
   {
     path: ["balance", "hash"],
     isIdle: (value) => isSection(value) && value.sourceAddress === true,

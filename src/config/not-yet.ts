@@ -21,6 +21,7 @@ const RULE_ROWS: readonly Omit<NotYetRow, "kind">[] = [
   { path: ["limits"], effect: "all but pendingTimeout are the service's" },
   { path: ["outlier"], effect: "instances are ejected as the service's document says" },
   { path: ["balance", "slowStart"], effect: "newcomers ramp up as the service's document says" },
+  { path: ["balance", "shed"], effect: "connections are shed as the service's document says" },
   { path: ["health"], effect: "instances are checked as the service's document says" },
 ];
 

@@ -96,7 +96,16 @@ const balance = section({
   hash: hash.optional().describe("What ring-hash and maglev hash."),
   slowStart: duration().prefault("10s").describe("The time over which a newcomer ramps up to its full share."),
   zone: z.enum(["prefer", "ignore"]).prefault("prefer").describe("Whether instances of the own zone come first."),
-}).transform(({ policy, hash, slowStart, zone }) => ({ policy, hash, slowStartMs: slowStart, zone }));
+  shed: durationOrNone({ min: 1_000 })
+    .prefault("none")
+    .describe("As the service grows, its sidecars ask some of the clients without one to reconnect, over this time."),
+}).transform(({ policy, hash, slowStart, zone, shed }) => ({
+  policy,
+  hash,
+  slowStartMs: slowStart,
+  zone,
+  shedMs: shed,
+}));
 
 const timeout = section({
   connect: duration({ min: 1 })

@@ -71,6 +71,8 @@ export type ToWorker =
   | { readonly type: "logTaken"; readonly bytes: number }
   /** Nothing new over listeners of that kind; what is under way ends. */
   | { readonly type: "drainListener"; readonly kind: number }
+  /** A share of the clients without a sidecar is asked to connect anew (Engine.shed). */
+  | { readonly type: "shed"; readonly round: number; readonly share: number; readonly spreadMs: number }
   /** Nothing new at all; answered by `drained` when nothing is under way any more. */
   | { readonly type: "drain" }
   /** Resets every connection of TCP; answered by `tcpReset`. */
@@ -87,6 +89,8 @@ export interface WorkerReport {
   readonly connections: number;
   /** By role, then protocol: index role × 3 + protocol. */
   readonly connectionsBy: readonly number[];
+  /** Connections that were asked to go elsewhere, by protocol. */
+  readonly shed: readonly number[];
   /** By GLITCH_*. */
   readonly glitches: readonly number[];
   /** Open TCP connections by first metric cell: cell, count, cell, count … */

@@ -129,6 +129,10 @@ class Service {
         this.#engine.drainDownstream(message.kind, monotonicUs());
         this.#pump.schedule();
         return;
+      case "shed":
+        this.#engine.shed(message.round, message.share, message.spreadMs, monotonicUs());
+        this.#pump.schedule();
+        return;
       case "drain":
         this.#isDraining = true;
         this.#engine.drain(monotonicUs());
@@ -235,6 +239,7 @@ class Service {
       exchanges: engine.exchangeCount(),
       connections: engine.connectionCount(),
       connectionsBy: ROLES.flatMap((role) => PROTOCOLS.map((protocol) => engine.connectionsBy(role, protocol))),
+      shed: PROTOCOLS.map((protocol) => engine.shedCount(protocol)),
       glitches: Array.from({ length: GLITCHES_COUNT }, (_, kind) => engine.glitchCount(kind)),
       tcpOpen: this.#carrier.openBy(),
       tcpConnections: this.#carrier.describe(),

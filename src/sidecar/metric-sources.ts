@@ -4,7 +4,13 @@
 // instances beyond INSTANCE_SERIES_MAX are summed up as `other`.
 
 import { STATE_EJECTED } from "../../assembly/abi/balancer-codes.ts";
-import { GLITCHES_COUNT, REASON_FAULT, REASON_NONE } from "../../assembly/abi/engine-codes.ts";
+import {
+  GLITCHES_COUNT,
+  PROTOCOL_H1,
+  PROTOCOL_H2,
+  REASON_FAULT,
+  REASON_NONE,
+} from "../../assembly/abi/engine-codes.ts";
 import {
   OTHER_METRICS,
   SERVICE_HEDGE_CELLS,
@@ -234,6 +240,16 @@ function ownSources({ supervisor, registry, logDrops }: MetricInputs): Source[] 
             ),
           })),
         ),
+    },
+    {
+      name: "pillion_connections_shed_total",
+      help: "Connections of clients without a sidecar that were asked to go elsewhere because our service had grown.",
+      type: "counter",
+      read: () =>
+        [PROTOCOL_H1, PROTOCOL_H2].map((code) => ({
+          labels: { protocol: PROTOCOL_NAMES[code] ?? "" },
+          value: supervisor.shed[code] ?? 0,
+        })),
     },
     {
       name: "pillion_glitches_total",

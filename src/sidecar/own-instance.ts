@@ -8,7 +8,7 @@
 import { networkInterfaces } from "node:os";
 import { type Address, formatAddress, type Log } from "../base/index.ts";
 import { type InstanceDocument, instanceIdOf, type ProcessConfig } from "../config/index.ts";
-import type { Registration, Registry } from "../discovery/index.ts";
+import type { Registration, Registry, RegistryEvent } from "../discovery/index.ts";
 
 export interface OwnInstanceOptions {
   readonly registry: Registry;
@@ -51,6 +51,14 @@ export class OwnInstance {
     this.#registration = undefined;
     await registration?.stop();
   }
+}
+
+/** What the registry says of it. */
+export function logRegistration(log: Log, event: Extract<RegistryEvent, { kind: "registration" }>): void {
+  const { service, id, state, problem } = event;
+  const fields = { service, id, state, problem };
+  if (state === "taken") log.error(fields, "our instance's id is held by somebody else");
+  else log.info(fields, `our instance is ${state}`);
 }
 
 /** What is registered for a sidecar whose inbound listens on `inbound`. */

@@ -39,11 +39,12 @@ import { InstanceWatch } from "./instance-watch.ts";
 import { explainListen } from "./listening.ts";
 import { describeApp } from "./local-app.ts";
 import { createSources } from "./metric-sources.ts";
-import { describeOwnInstance, OwnInstance } from "./own-instance.ts";
+import { describeOwnInstance, logRegistration, OwnInstance } from "./own-instance.ts";
 import { Ports } from "./ports.ts";
 import { Publisher } from "./publisher.ts";
 import { judgeReadiness } from "./readiness.ts";
 import { logRejection, summarize } from "./rejection.ts";
+import { Shedding } from "./shedding.ts";
 import { shutDown } from "./shutdown.ts";
 import { releaseStartMemory } from "./start-memory.ts";
 import { Supervisor } from "./supervisor.ts";
@@ -89,6 +90,7 @@ export class Sidecar implements AdminView {
   readonly #supervisor: Supervisor;
   readonly #instanceWatch: InstanceWatch;
   readonly #publisher: Publisher;
+  readonly #shedding: Shedding | undefined;
   readonly #metrics: Metrics;
   readonly #appWatch: AppWatch | undefined;
   readonly #ownInstance: OwnInstance | undefined;
@@ -123,7 +125,10 @@ export class Sidecar implements AdminView {
         app: describeApp(config, own?.id),
       },
       distribute: (program) => this.#supervisor.publish(program),
-      published: (snapshot, documents) => this.#instanceWatch.follow(snapshot, documents),
+      published: (snapshot, documents) => {
+        this.#instanceWatch.follow(snapshot, documents);
+        this.#shedding?.follow(documents);
+      },
       log,
     });
     this.#metrics = createMetrics(
@@ -141,7 +146,9 @@ export class Sidecar implements AdminView {
       }),
     );
     if (config.service !== undefined && own !== undefined) {
-      this.#ownInstance = new OwnInstance({ registry, service: config.service, ...own, log });
+      const { service } = config;
+      this.#ownInstance = new OwnInstance({ registry, service, ...own, log });
+      this.#shedding = new Shedding({ service, workers: this.#supervisor, clock, log });
     }
     if (config.app !== undefined) {
       this.#appWatch = new AppWatch({ address: config.app, clock, changed: (isUp) => this.#ownInstance?.setUp(isUp) });
@@ -348,13 +355,9 @@ export class Sidecar implements AdminView {
           `the registry is not seen: ${event.problem}`,
         );
         return;
-      case "registration": {
-        const { service, id, state, problem } = event;
-        const fields = { service, id, state, problem };
-        if (state === "taken") this.#log.error(fields, "our instance's id is held by somebody else");
-        else this.#log.info(fields, `our instance is ${state}`);
+      case "registration":
+        logRegistration(this.#log, event);
         return;
-      }
     }
   }
 
@@ -366,6 +369,7 @@ export class Sidecar implements AdminView {
 
   async #goOrderly(isAppGone: boolean): Promise<void> {
     this.#appWatch?.drain();
+    this.#shedding?.stop();
     const isOrderly = await shutDown({
       clock: this.#clock,
       drainMs: this.#config.drainMs,

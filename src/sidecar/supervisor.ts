@@ -78,8 +78,9 @@ export class Supervisor {
   #isStopping = false;
   #isAccessLogOn = false;
   #isDraining = false;
-  /** Glitches and losses of workers that are gone: counters never go back. */
+  /** What workers that are gone have counted: counters never go back. */
   readonly #pastGlitches: number[] = [];
+  readonly #pastShed: number[] = [];
   #pastLogDrops = 0;
   #pastAcceptFailures = 0;
 
@@ -106,6 +107,13 @@ export class Supervisor {
   get glitches(): readonly number[] {
     const sums = [...this.#pastGlitches];
     for (const { glitches } of this.reports) addEach(sums, glitches);
+    return sums;
+  }
+
+  /** Connections that were asked to go elsewhere, by PROTOCOL_*, over all workers that ever ran. */
+  get shed(): readonly number[] {
+    const sums = [...this.#pastShed];
+    for (const { shed } of this.reports) addEach(sums, shed);
     return sums;
   }
 
@@ -295,6 +303,7 @@ export class Supervisor {
     seat.thread = undefined;
     if (seat.report !== undefined) {
       addEach(this.#pastGlitches, seat.report.glitches);
+      addEach(this.#pastShed, seat.report.shed);
       this.#pastLogDrops += seat.report.logDrops;
       this.#pastAcceptFailures += seat.report.acceptFailures;
       seat.report = undefined;

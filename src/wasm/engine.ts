@@ -53,6 +53,10 @@ export interface EngineExports {
   /** No new work on any connection; what is under way ends. */
   drain(nowUs: number): void;
   drainDownstream(listenerKind: number, nowUs: number): void;
+  /** Asks a share of the clients without a sidecar to connect anew, of those there were when the round began. */
+  shed(round: number, share: number, spreadMs: number, nowUs: number): void;
+  /** Connections of a protocol that were asked so, since the start. */
+  shedCount(protocol: number): number;
   exchangeCount(): number;
   /** Clients that have yet to take bytes of ours, apart from those that were cut off. */
   unservedCount(): number;

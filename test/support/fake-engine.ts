@@ -171,6 +171,8 @@ function quietExports(): EngineExports {
     deadline: () => 0,
     drain: () => undefined,
     drainDownstream: () => undefined,
+    shed: () => undefined,
+    shedCount: () => 0,
     knowsHost: () => 0,
     unservedCount: () => 0,
     exchangeCount: () => 0,

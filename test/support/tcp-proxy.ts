@@ -17,8 +17,8 @@ export interface TcpProxy extends AsyncDisposable {
   heal(): void;
 }
 
-/** Listens on loopback and passes everything on to `target`. */
-export async function startTcpProxy(target: Address): Promise<TcpProxy> {
+/** Listens on loopback and passes everything on to `target`; a function chooses for each connection. */
+export async function startTcpProxy(target: Address | (() => Address)): Promise<TcpProxy> {
   let mode: "pass" | "hold" | "cut" = "pass";
   let acceptedCount = 0;
   const pairs = new Set<readonly [Socket, Socket]>();
@@ -28,7 +28,8 @@ export async function startTcpProxy(target: Address): Promise<TcpProxy> {
       downstream.resetAndDestroy();
       return;
     }
-    const upstream = connect(target.port, target.host);
+    const { host, port } = typeof target === "function" ? target() : target;
+    const upstream = connect(port, host);
     const pair = [downstream, upstream] as const;
     pairs.add(pair);
     for (const [from, to] of [pair, [upstream, downstream] as const]) {

@@ -56,6 +56,8 @@ interface EngineExports {
   advance(nowUs: number): void;
   deadline(): number;
   drain(nowUs: number): void;
+  shed(round: number, share: number, spreadMs: number, nowUs: number): void;
+  shedCount(protocol: number): number;
   setAccessLog(on: number): void;
   logDropped(): number;
   glitchCount(kind: number): number;

@@ -37,6 +37,8 @@ import {
   CONNECTION_CLOSE_WANTED,
   CONNECTION_DRAINING,
   CONNECTION_LINGER,
+  CONNECTION_SHED,
+  clearFlag,
   connectionIndex,
   createConnection,
   hasFlag,
@@ -155,6 +157,7 @@ function isStalled(connection: u32): bool {
 
 /** Begins the end of a connection: no new requests after those under way. */
 export function drainDownstream(connection: u32): void {
+  clearFlag(connection, CONNECTION_SHED);
   if (hasFlag(connection, CONNECTION_DRAINING | CONNECTION_CLOSE_WANTED)) return;
   const protocol = u32(load<u8>(connection, C_PROTOCOL));
   if (protocol == PROTOCOL_H2) {

@@ -23,6 +23,7 @@ import {
   CONNECTION_CLOSE_WANTED,
   CONNECTION_CLOSED,
   CONNECTION_DRAINING,
+  CONNECTION_SHED,
   connectionsEnd,
   hasFlag,
 } from "../tables/connections.ts";
@@ -123,7 +124,8 @@ function sendReport(connection: u32): void {
     estimate = estimateLatency(appSlot);
     estimatedAt = now;
   }
+  const isDraining = hasFlag(connection, CONNECTION_DRAINING) && !hasFlag(connection, CONNECTION_SHED);
   // An app that cannot be reached takes as little as one that drains.
-  const flags = isAppAway || hasFlag(connection, CONNECTION_DRAINING) ? REPORT_DRAINING : 0;
+  const flags = isAppAway || isDraining ? REPORT_DRAINING : 0;
   sendReportH2(connection, inflightOf(appSlot), estimate, flags, now);
 }

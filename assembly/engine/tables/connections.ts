@@ -69,6 +69,7 @@ export const CONNECTION_LINGER: u32 = 4096; // half-close first and discard inpu
 export const CONNECTION_BACKLOG_FULL: u32 = 8192; // reading is paused because of the backlog
 export const CONNECTION_OUTPUT_FULL: u32 = 32768; // reading is paused because the peer does not read
 export const CONNECTION_PAUSE_TOLD: u32 = 16384; // what JavaScript was last told about reading
+export const CONNECTION_SHED: u32 = 65536; // it goes, and we stay (proxy/shed.ts)
 
 // Per-instance state of this worker: the free list is threaded through C_DIRTY_NEXT.
 let firstFree: u32 = 0;
