@@ -1,9 +1,9 @@
 // Goal: when a service grows, gRPC clients of both kinds find the newcomers (features.md §3 row 16): those without a
-//       sidecar because a share of their connections is asked to go, those behind one with their next stream. Nothing
-//       fails meanwhile, and streams that are open stay so.
-// Method: clients on @grpc/grpc-js, each with a channel of its own that stays open, a stream for all the time, and unary
-//       calls one after another. Those without a sidecar come by a layer 4 balancer, as kube-proxy is one: it chooses
-//       for each connection, among the instances that there are.
+//       sidecar because a share of their connections is asked to go, those behind one with their next stream.
+//       Nothing fails meanwhile, and streams that are open stay so.
+// Method: clients on @grpc/grpc-js, each with a channel of its own that stays open, a stream for all the time, and
+//       unary calls one after another. Those without a sidecar come by a layer 4 balancer, as kube-proxy is one: it
+//       chooses for each connection, among the instances that there are.
 
 import { status } from "@grpc/grpc-js";
 import { expect, test } from "vitest";
