@@ -28,7 +28,7 @@ import {
   POLICY_SERVICE,
 } from "../../abi/policy.ts";
 import { poolPressure } from "../../core/pool.ts";
-import { admit, release as releaseInstance } from "../balancer.ts";
+import { admit, markSilent, release as releaseInstance } from "../balancer.ts";
 import { now } from "../http/event.ts";
 import { S_EXCHANGE } from "../tables/streams.ts";
 import { attemptAt, pickPresent } from "./attempt.ts";
@@ -104,7 +104,7 @@ import { isFailedBy, leaveInstance, leaveSlow } from "./occupancy.ts";
 import { copyPipe, destroyPipe, isWholeAndKept, keepPipe, PIPE_BYTES } from "./pipe.ts";
 import { forgetUnproven } from "./probation.ts";
 import { noteResponseTime, responseTimeOf } from "./response-times.ts";
-import { noteUnanswered } from "./silence.ts";
+import { isOverdue, noteUnanswered } from "./silence.ts";
 import { armExchange } from "./timeouts.ts";
 import { poolOf, U_PENDING_HEAD, U_PENDING_TAIL } from "./upstream.ts";
 
@@ -161,32 +161,30 @@ function waitUs(exchange: u32): u64 {
 // ── The second attempt ───────────────────────────────────────────────────────────────────────────
 
 function beginHedge(exchange: u32): void {
-  const policy = exchange + X_POLICY;
-  if (!isWholeAndKept(exchange + X_REQUEST)) {
-    recordUnhedged(exchange, UNHEDGED_BODY);
-    return;
+  let cause: i32 = UNHEDGED_BODY;
+  if (isWholeAndKept(exchange + X_REQUEST)) {
+    cause = hasHedgeBudget(exchange + X_POLICY) ? beginRival(exchange, true) : i32(UNHEDGED_BUDGET);
   }
-  if (!hasHedgeBudget(policy)) {
-    recordUnhedged(exchange, UNHEDGED_BUDGET);
-    return;
-  }
+  if (cause >= 0) recordUnhedged(exchange, u32(cause));
+}
+
+/** Begins a second attempt on another instance; UNHEDGED_* where that cannot be, or -1. */
+export function beginRival(exchange: u32, takesHedgeBudget: bool): i32 {
+  if (!isWholeAndKept(exchange + X_REQUEST)) return UNHEDGED_BODY;
   const rival = poolPressure() > PRESSURE_SKIPS ? 0 : createExchange();
-  if (rival == 0) {
-    recordUnhedged(exchange, UNHEDGED_MEMORY);
-    return;
-  }
+  if (rival == 0) return UNHEDGED_MEMORY;
   fillRival(rival, exchange);
   const cause = occupyRival(rival, exchange);
   if (cause >= 0) {
-    recordUnhedged(exchange, u32(cause));
     finishExchange(rival);
-    return;
+    return cause;
   }
-  takeHedgeBudget(policy);
+  if (takesHedgeBudget) takeHedgeBudget(exchange + X_POLICY);
   setX(exchange, EXCHANGE_IS_HEDGED);
   store<u32>(exchange, rival, X_RIVAL);
   store<u32>(rival, exchange, X_RIVAL);
   attemptAt(rival, load<u32>(rival, X_INSTANCE));
+  return -1;
 }
 
 function fillRival(rival: u32, exchange: u32): void {
@@ -263,6 +261,7 @@ export function decideHedge(exchange: u32, status: u32, isUnprocessed: bool): u3
   const grpcStatus = load<u8>(exchange, X_GRPC_STATUS);
   const us = u32(now - load<u64>(winner, X_ATTEMPT_STARTED));
   noteResponseTime(load<u32>(winner + X_POLICY, POLICY_SERVICE), us);
+  if (isOverdue(winner)) markSilent(load<u32>(winner, X_INSTANCE));
   noteUnanswered(winner, us);
   recordAttempt(winner, OUTCOME_CANCELLED);
   leaveSlow(winner);

@@ -5,26 +5,44 @@
 // instance of the service has answered since. What an HTTP/2 library says by itself (acknowledgements, credit) is no
 // answer. Then it is set aside for all threads, and the request goes elsewhere if that is safe (an idempotent one,
 // within the budget); one that is not safe waits on: nobody can know what became of it.
+//
+// Where every request of the service is with that one instance, nobody else can have answered: a lone caller would wait
+// for ever. So another instance is asked beside it, once and within the same conditions. If that one answers first, the
+// first was silent; if neither does, the work is slow, and both are waited for.
 
+import { COUNTER_REQUESTS } from "../../abi/balancer-codes.ts";
 import { H2_CANCEL } from "../../abi/engine-codes.ts";
 import { SILENCE_MIN_MS, SILENCE_P99_FACTOR } from "../../abi/limits.ts";
-import { POLICY_ATTEMPT_TIMEOUT, POLICY_AUTO, POLICY_SERVICE } from "../../abi/policy.ts";
-import { allocate } from "../../core/pool.ts";
-import { markSilent } from "../balancer.ts";
-import { now } from "../http/event.ts";
-import { canRetry, retry } from "./attempt.ts";
 import {
+  POLICY_ATTEMPT_TIMEOUT,
+  POLICY_AUTO,
+  POLICY_RETRY_WHEN,
+  POLICY_SERVICE,
+  RETRY_IDEMPOTENT,
+} from "../../abi/policy.ts";
+import { allocate } from "../../core/pool.ts";
+import { countOf, inflightOf, markSilent, memberCountOf } from "../balancer.ts";
+import { now } from "../http/event.ts";
+import { canRetry, hasAttemptLeft, mayRetry, retry } from "./attempt.ts";
+import {
+  EXCHANGE_IS_HEDGED,
+  EXCHANGE_IS_IDEMPOTENT,
   EXCHANGE_IS_TUNNEL,
+  EXCHANGE_IS_UPGRADE,
   EXCHANGE_REQUEST_ENDED,
   hasX,
+  setX,
   X_ATTEMPT_STARTED,
+  X_DOWN,
   X_INSTANCE,
   X_POLICY,
   X_REQUEST_ENDED,
+  X_SET,
+  X_UP,
   X_WAIT_UNTIL,
 } from "./exchange.ts";
 import { abandonUpstream } from "./finish.ts";
-import { hasRival, takeOver } from "./hedge.ts";
+import { beginRival, hasRival, takeOver } from "./hedge.ts";
 import { HEDGE_TOOK_OVER, OUTCOME_TIMEOUT, recordAttempt } from "./metrics.ts";
 import { leaveInstance } from "./occupancy.ts";
 import { armExchange } from "./timeouts.ts";
@@ -82,8 +100,10 @@ export function checkSilence(exchange: u32): void {
   const since = max(load<u64>(exchange, X_ATTEMPT_STARTED), load<u64>(exchange, X_REQUEST_ENDED));
   const patience = patienceUs(exchange);
   const slot = load<u32>(exchange, X_INSTANCE);
-  const isSilent = isOwed && load<u64>(poolOf(slot), U_HEARD) <= since && hasOtherAnswered(exchange, since);
+  const isUnheard = isOwed && load<u64>(poolOf(slot), U_HEARD) <= since;
+  const isSilent = isUnheard && hasOtherAnswered(exchange, since);
   if (!isSilent || now - since < patience) {
+    if (isUnheard && now - since >= patience && isNobodyElseAsked(exchange, slot)) askBeside(exchange);
     store<u64>(exchange, isSilent ? since + patience : now + patience, X_WAIT_UNTIL);
     armExchange(exchange);
     return;
@@ -100,6 +120,29 @@ export function checkSilence(exchange: u32): void {
   abandonUpstream(exchange, H2_CANCEL);
   if (isHedged) takeOver(exchange, HEDGE_TOOK_OVER);
   else retry(exchange, false);
+}
+
+/** Whether all that is under way to the service is with this instance, and there are others. */
+function isNobodyElseAsked(exchange: u32, slot: u32): bool {
+  if (memberCountOf(load<u32>(exchange, X_SET)) < 2) return false;
+  return countOf(load<u32>(exchange + X_POLICY, POLICY_SERVICE), COUNTER_REQUESTS) <= inflightOf(slot);
+}
+
+/** A second attempt beside the first, where a retry would be allowed; once for each request. */
+function askBeside(exchange: u32): void {
+  const isRepeatable = hasX(exchange, EXCHANGE_IS_IDEMPOTENT) && !hasX(exchange, EXCHANGE_IS_UPGRADE);
+  const isAllowed = (load<u32>(exchange + X_POLICY, POLICY_RETRY_WHEN) & RETRY_IDEMPOTENT) != 0;
+  if (!isRepeatable || !isAllowed || hasX(exchange, EXCHANGE_IS_HEDGED) || load<u32>(exchange, X_DOWN) == 0) return;
+  setX(exchange, EXCHANGE_IS_HEDGED);
+  if (hasAttemptLeft(exchange) && mayRetry(exchange, true)) beginRival(exchange, false);
+}
+
+/** Whether an instance is silent by the time that has passed, whoever else has answered. */
+export function isOverdue(exchange: u32): bool {
+  const since = max(load<u64>(exchange, X_ATTEMPT_STARTED), load<u64>(exchange, X_REQUEST_ENDED));
+  const isOwed = load<u32>(exchange, X_UP) != 0 && load<u32>(exchange + X_POLICY, POLICY_ATTEMPT_TIMEOUT) == POLICY_AUTO;
+  if (!isOwed || now - since < patienceUs(exchange)) return false;
+  return load<u64>(poolOf(load<u32>(exchange, X_INSTANCE)), U_HEARD) <= since;
 }
 
 /** Whether another instance of the service has answered since. */

@@ -100,6 +100,40 @@ describe("an instance that never answers", () => {
   });
 });
 
+describe("an instance that never answers, and nobody else is asked", () => {
+  beforeEach(async () => {
+    world = await createWorld(mesh("http"));
+    silent = "a";
+    serve();
+  });
+
+  test("another one is asked beside after a second; if that answers, the first was silent", () => {
+    const client = world.accept().send(GET);
+    pass(990);
+    expect(asked).toEqual({ a: 1 });
+    pass(50);
+    expect(client.text()).toContain("200 OK");
+    for (let round = 0; round < 20; round += 1) world.accept().send(GET);
+    pass(10);
+    expect(asked.a).toBe(1);
+  });
+
+  test("if that does not answer either, both are waited for, and no third is asked", () => {
+    waiting = [];
+    serve(3_000);
+    const client = world.accept().send(GET);
+    pass(4_100);
+    expect(asked).toEqual({ a: 1, b: 1 });
+    expect(client.text()).toContain("200 OK");
+  });
+
+  test("what is not safe to repeat waits", () => {
+    world.accept().send(POST);
+    pass(10_000);
+    expect(asked).toEqual({ a: 1 });
+  });
+});
+
 test("HTTP/2: what a server's library says by itself is no answer", async () => {
   world = await createWorld(mesh("http2"));
   const talk = new Map<Wire, h2.FrameReader>();
