@@ -218,6 +218,21 @@ function instanceSources({ balancer, snapshot }: MetricInputs): Source[] {
       type: "gauge",
       read: perInstance((slot) => ((balancer.stateOf(slot) & STATE_EJECTED) === 0 ? 0 : 1)),
     },
+    {
+      name: "pillion_instance_ejection_seconds",
+      help: "For how long an instance has been set aside, and why; absent while it is not.",
+      type: "gauge",
+      read: () => {
+        const samples: Sample[] = [];
+        for (const { slot, service, id } of snapshot()?.instances ?? []) {
+          const ejection = samples.length < INSTANCE_SERIES_MAX ? balancer.ejectionOf(slot) : undefined;
+          if (ejection === undefined) continue;
+          const { reason, sinceMs } = ejection;
+          samples.push({ labels: { service: nameOf(service), instance: id, reason }, value: sinceMs / 1000 });
+        }
+        return samples;
+      },
+    },
   ];
 }
 

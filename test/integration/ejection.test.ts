@@ -62,11 +62,13 @@ async function setUp(count: number, outlier: Record<string, unknown>) {
   const send = async () => (await client.send({ host: "web", path: "/" })).status;
   const rows = async () => (await sidecar.read<{ instances: Row[] }>("/instances?service=web")).instances;
   const ejected = (instance: string) => sidecar.metric("pillion_instance_ejected", { service: "web", instance });
-  return { backends, send, rows, ejected };
+  const seconds = (instance: string, reason = "") =>
+    sidecar.metric("pillion_instance_ejection_seconds", { service: "web", instance, ...(reason && { reason }) });
+  return { backends, send, rows, ejected, seconds };
 }
 
-test("set aside with reason and time; one request decides over its return, and a second failure doubles the time", async () => {
-  const { backends, send, rows, ejected } = await setUp(3, { consecutiveFailures: 3, ejection: "400ms" });
+test("set aside with reason and time; one request decides over the return, a failure doubles the time", async () => {
+  const { backends, send, rows, ejected, seconds } = await setUp(3, { consecutiveFailures: 3, ejection: "400ms" });
   const [bad] = backends as [Backend];
   bad.isFailing = true;
   const isOut = async () => (await rows())[0]?.state === "ejected";
@@ -77,6 +79,8 @@ test("set aside with reason and time; one request decides over its return, and a
   expect(leftMs).toBeGreaterThan(0);
   expect(await ejected("i0")).toBe(1);
   expect(await ejected("i1")).toBe(0);
+  expect(await seconds("i0", "consecutive-failures")).toBeGreaterThan(0);
+  expect(await seconds("i1")).toBeUndefined();
   // The trial fails: out again, for longer.
   const before = bad.asked;
   await waitUntil("the first time is over", async () => (await send()) === 500);

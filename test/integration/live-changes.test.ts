@@ -30,7 +30,12 @@ const SERVICES: readonly Record<string, unknown>[] = [
 const RULES: readonly Record<string, unknown>[] = [
   { mirror: { service: "web", share: 0.2 }, to: [{ service: "next" }] },
   { fault: { delay: { share: 0.5, duration: "3ms" } } },
-  { to: [{ service: "web", weight: 10 }, { service: "next", weight: 90 }] },
+  {
+    to: [
+      { service: "web", weight: 10 },
+      { service: "next", weight: 90 },
+    ],
+  },
   { rewrite: { host: "inside", pathPrefix: "/status/200" }, match: { path: { prefix: "/status/200" } } },
   { balance: { policy: "round-robin" }, retry: { attempts: 1 } },
   { requestHeaders: { set: { "x-env": "prod" } }, responseHeaders: { set: { "x-mesh": "1" } } },

@@ -140,7 +140,8 @@ function askBeside(exchange: u32): void {
 /** Whether an instance is silent by the time that has passed, whoever else has answered. */
 export function isOverdue(exchange: u32): bool {
   const since = max(load<u64>(exchange, X_ATTEMPT_STARTED), load<u64>(exchange, X_REQUEST_ENDED));
-  const isOwed = load<u32>(exchange, X_UP) != 0 && load<u32>(exchange + X_POLICY, POLICY_ATTEMPT_TIMEOUT) == POLICY_AUTO;
+  const isAuto = load<u32>(exchange + X_POLICY, POLICY_ATTEMPT_TIMEOUT) == <u32>POLICY_AUTO;
+  const isOwed = isAuto && load<u32>(exchange, X_UP) != 0;
   if (!isOwed || now - since < patienceUs(exchange)) return false;
   return load<u64>(poolOf(load<u32>(exchange, X_INSTANCE)), U_HEARD) <= since;
 }
