@@ -226,8 +226,10 @@ export const STREAM_STALL_TIMEOUT_MS = 300000;
 export const STREAM_STALL_PRESSED_MS = 30000;
 /** Less is a drip: a client with a window of one byte still takes this much in seconds. */
 export const STREAM_STALL_BYTES = 256;
-/** What a request without a body so far may take to end after its answer; then RST_STREAM NO_ERROR (early.ts). */
+/** What a request with a small body so far may take to end after its answer; then RST_STREAM NO_ERROR (early.ts). */
 export const ANSWERED_GRACE_MS = 1000;
+/** More of a body is an upload that goes on for nothing: it is told to stop at once. One frame of the default size. */
+export const ANSWERED_BODY_BYTES = 16384;
 /** With more streams open on a connection none is given that time: what is answered must not hold up what is not. */
 export const ANSWERED_STREAMS_MAX = 32;
 /** An idle downstream connection (Envoy 1 h; Go's and nginx's defaults are shorter). */
@@ -280,7 +282,10 @@ export const GOAWAY_GRACE_MS = 1000;
  * may read it a few turns later. Later it is a client that gave up, as nginx, Envoy and Go take it.
  */
 export const HALF_CLOSE_MS = 100;
-/** After a refused HTTP/1.1 message: how long we read and discard so that the answer is not lost to an RST. */
+/**
+ * After a refused HTTP/1.1 message, or a GOAWAY for an error: how long we read and discard so that the answer is not
+ * lost to an RST.
+ */
 export const LINGER_TIMEOUT_MS = 1000;
 
 // ── Proxying ─────────────────────────────────────────────────────────────────────────────────────

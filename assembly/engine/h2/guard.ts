@@ -154,6 +154,11 @@ export function spendSmallData(connection: u32, stream: u32, length: u32): bool 
   return budget >= 0;
 }
 
+/** What the small DATA frames of a stream are charged with, of those whose bytes were not passed on. */
+export function smallDataH2(stream: u32): u32 {
+  return load<u32>(stream, S_OVERHEAD);
+}
+
 /** `bytes` of S_OUTSTANDING, still counted in it, were passed on: their share of the overhead is forgiven. */
 export function repaySmallData(connection: u32, stream: u32, bytes: u32): void {
   const overhead = load<u32>(stream, S_OVERHEAD);

@@ -18,6 +18,7 @@
 //   sendEndH2(stream)                        ends our side without data
 //   resetH2(stream, code)                    RST_STREAM, once
 //   creditH2(stream, bytes)                  `bytes` of EVENT_DATA were passed on
+//   smallDataH2(stream): u32                 what its small DATA frames are charged with: bytes not passed on yet
 //   isNarrowH2(stream)  widenH2(stream)      an upstream's stream may have, and gets, the large window
 //   releaseStreamH2(stream)                  destroys the record; resets the stream first where it is not over
 //   goawayH2(connection, code, final)        first notice (2^31 - 1), then the final one
@@ -32,6 +33,7 @@
 // After a send on a stream that is STREAM_RESET or whose side is over nothing happens: the caller learns it by events.
 
 import { isOpenH2, pingH2, startH2, startTurnH2, stopH2 } from "./connection.ts";
+import { smallDataH2 } from "./guard.ts";
 import { checkPatienceH2, patienceH2 } from "./patience.ts";
 import { receiveH2 } from "./receive.ts";
 import { reportedAtH2, sendReportH2, takesReportsH2 } from "./report.ts";
@@ -69,6 +71,7 @@ export {
   sendInformationalH2,
   sendReportH2,
   sendTrailersH2,
+  smallDataH2,
   startH2,
   startTurnH2,
   stopH2,

@@ -87,7 +87,7 @@ import { announceClose, answer, sendAnswerBody } from "./answer.ts";
 import { clearSkips } from "./attempt.ts";
 import { fillBudget } from "./budget.ts";
 import { CP_LISTENER_SERVICE } from "./downstream.ts";
-import { endAnswered } from "./early.ts";
+import { endAnswered, receiveAnsweredData } from "./early.ts";
 import {
   createExchange,
   EXCHANGE_IS_ADMITTED,
@@ -193,7 +193,7 @@ export function refuseRequest(stream: u32, head: u32, reason: u32): void {
 export function receiveRequestData(stream: u32, ptr: u32, length: u32, end: bool): void {
   const exchange = load<u32>(stream, S_EXCHANGE);
   if (exchange == 0) {
-    endAnswered(stream);
+    receiveAnsweredData(stream, end);
     return;
   }
   store<u64>(exchange, now, X_ACTIVITY);

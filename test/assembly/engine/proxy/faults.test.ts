@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import { COUNTER_CONNECTIONS } from "../../../../assembly/abi/balancer-codes.ts";
 import { RECORDS_MAX } from "../../../../assembly/abi/engine-memory.ts";
 import { LISTENER_OUTBOUND, SOCKET_REFUSED } from "../../../../assembly/abi/engine-records.ts";
+import { ANSWERED_GRACE_MS } from "../../../../assembly/abi/limits.ts";
 import * as h2 from "../../../support/frames.ts";
 import { createWorld, type Wire, type World } from "../../../support/world.ts";
 
@@ -207,6 +208,7 @@ test("RST_STREAM NO_ERROR behind an early answer takes nothing of it back (RFC 9
   caller.wire.send(h2.windowUpdate(1, 100));
   expect(caller.hear()).toEqual(["HEADERS 1 | :status 413", 'DATA 1 ES "too much"']);
   caller.wire.send(h2.data(1, "more"));
+  world.pass(ANSWERED_GRACE_MS + 10);
   expect(caller.hear()).toEqual(["RST_STREAM 1 NO_ERROR"]);
 });
 

@@ -4,9 +4,11 @@
 
 import { expect, test } from "vitest";
 import {
+  ANSWERED_BODY_BYTES,
   ANSWERED_GRACE_MS,
   ANSWERED_STREAMS_MAX,
   GOAWAY_GRACE_MS,
+  H2_SMALL_DATA_OVERHEAD,
   H2_STREAM_WINDOW_BYTES,
   H2_UPSTREAM_WINDOW_BYTES,
   H2_WIDE_STREAMS_MAX,
@@ -342,29 +344,37 @@ test("a request that has passed too many sidecars is a loop", async () => {
 
 test("an answer of a whole response before the request's end: passed on, the rest refused with NO_ERROR", async () => {
   const world = await createWorld(ONE());
-  const caller = client(world).say(h2.headers(1, REQUEST), h2.data(1, "some"));
+  const caller = client(world).say(h2.headers(1, REQUEST), h2.data(1, LARGE), h2.data(1, "more"));
   server(world).say(h2.headers(1, [[":status", "413"]], WHOLE));
   expect(caller.hear()).toEqual(["HEADERS 1 ES | :status 413", "RST_STREAM 1 NO_ERROR"]);
   expect(world.engine.streamCount()).toBe(0);
 });
 
 /** A client whose request is still open when its answer is whole; what it says then, and what it hears. */
-async function afterEarlyAnswer(): Promise<{ world: World; caller: Peer }> {
+async function afterEarlyAnswer(body = ""): Promise<{ world: World; caller: Peer }> {
   const world = await createWorld(ONE());
   const caller = client(world).say(h2.headers(1, REQUEST));
+  if (body !== "") caller.say(h2.data(1, body));
   server(world).say(h2.headers(1, [[":status", "200"]], WHOLE));
   expect(caller.hear()).toEqual(["HEADERS 1 ES | :status 200"]);
   return { world, caller };
 }
 
-test("a request without a body so far may end by itself after its answer: nothing is reset", async () => {
-  for (const end of [h2.data(1, "", h2.END_STREAM), h2.headers(1, [["x-late", "1"]], WHOLE), h2.resetStream(1, 8)]) {
-    const { world, caller } = await afterEarlyAnswer();
-    caller.say(end);
-    expect(caller.hear()).toEqual([]);
-    expect(world.engine.streamCount()).toBe(0);
-  }
-});
+/** One frame of the default size: all of the body that an answered request may have. */
+const LARGE = "x".repeat(ANSWERED_BODY_BYTES);
+const BODIES = ["", "some", LARGE];
+
+test.for(BODIES)(
+  "a request may end by itself after its answer, with a body of %.4s…: nothing is reset",
+  async (body) => {
+    for (const end of [h2.data(1, "", h2.END_STREAM), h2.headers(1, [["x-late", "1"]], WHOLE), h2.resetStream(1, 8)]) {
+      const { world, caller } = await afterEarlyAnswer(body);
+      caller.say(end);
+      expect(caller.hear()).toEqual([]);
+      expect(world.engine.streamCount()).toBe(0);
+    }
+  },
+);
 
 test("… and until it does, what breaks the rules is refused as ever", async () => {
   const wrong: [Uint8Array, string][] = [
@@ -372,19 +382,25 @@ test("… and until it does, what breaks the rules is refused as ever", async ()
     [h2.headers(1, [[":path", "/"]], WHOLE), "RST_STREAM 1 PROTOCOL_ERROR"],
     [h2.windowUpdate(1, 0), "RST_STREAM 1 PROTOCOL_ERROR"],
   ];
-  for (const [frame, heard] of wrong) {
+  for (const [[frame, heard], body] of wrong.flatMap((one) => BODIES.map((body) => [one, body] as const))) {
     const { world, caller } = await afterEarlyAnswer();
+    if (body !== "") caller.say(h2.data(1, body)); // it crosses the answer
     caller.say(frame);
     expect(caller.hear()).toEqual([heard]);
     expect(world.engine.streamCount()).toBe(0);
   }
 });
 
-test("… a body, or a second without an end: NO_ERROR", async () => {
-  const sent = await afterEarlyAnswer();
-  sent.caller.say(h2.data(1, "some"));
-  expect(sent.caller.hear()).toEqual(["RST_STREAM 1 NO_ERROR"]);
-  expect(sent.world.engine.streamCount()).toBe(0);
+test("… a body that goes on, in large frames or small ones, or a second without an end: NO_ERROR", async () => {
+  const drip = Array.from({ length: ANSWERED_BODY_BYTES / H2_SMALL_DATA_OVERHEAD }, () => h2.data(1, "x"));
+  for (const body of [[h2.data(1, LARGE)], drip]) {
+    const sent = await afterEarlyAnswer();
+    sent.caller.say(...body);
+    expect(sent.caller.hear()).toEqual([]);
+    sent.caller.say(h2.data(1, "x"));
+    expect(sent.caller.hear()).toEqual(["RST_STREAM 1 NO_ERROR"]);
+    expect(sent.world.engine.streamCount()).toBe(0);
+  }
   const silent = await afterEarlyAnswer();
   silent.world.pass(ANSWERED_GRACE_MS + 10);
   expect(silent.caller.hear()).toEqual(["RST_STREAM 1 NO_ERROR"]);
