@@ -11,6 +11,7 @@ import {
   EVENT_CREDIT,
   EVENT_FATAL,
   EVENT_NONE,
+  EVENT_RESET,
   H2_NO_ERROR,
   PROTOCOL_H1,
   PROTOCOL_H2,
@@ -51,6 +52,7 @@ import {
   CONNECTION_ABORT,
   CONNECTION_BACKLOG_FULL,
   CONNECTION_BLOCKED,
+  CONNECTION_BROKEN,
   CONNECTION_CLOSE_WANTED,
   CONNECTION_CLOSED,
   CONNECTION_DRAINING,
@@ -301,12 +303,14 @@ function endInput(connection: u32): void {
     return;
   }
   if (isH2) {
+    if (load<u32>(connection, C_STREAM_COUNT) != 0) setFlag(connection, CONNECTION_BROKEN);
     endH2(connection); // which stream it would name first is all the same: all of them are lost
     loseStreams(connection, REASON_UPSTREAM_RESET);
     requestClose(connection);
     return;
   }
   const event = endH1(connection);
+  if (event == EVENT_RESET) setFlag(connection, CONNECTION_BROKEN);
   if (event != EVENT_NONE) handleEvent(connection, event);
   if (hasFlag(connection, CONNECTION_CLOSE_WANTED)) return;
   const stream = load<u32>(connection, C_STREAMS);

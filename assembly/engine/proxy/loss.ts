@@ -17,6 +17,7 @@ import {
   C_ROLE,
   C_STREAM_COUNT,
   C_STREAMS,
+  CONNECTION_BROKEN,
   CONNECTION_CLOSE_WANTED,
   CONNECTION_CONNECTING,
   CONNECTION_DRAINING,
@@ -65,7 +66,7 @@ import { planVisit } from "./visits.ts";
 export function loseConnection(connection: u32, connectReason: u32): void {
   const slot = load<u32>(connection, C_INSTANCE);
   const isUnborn = hasFlag(connection, CONNECTION_CONNECTING) || isMute(connection);
-  const wasBusy = load<u32>(connection, C_STREAM_COUNT) != 0;
+  const wasBusy = load<u32>(connection, C_STREAM_COUNT) != 0 || hasFlag(connection, CONNECTION_BROKEN);
   setFlag(connection, CONNECTION_DRAINING);
   if (!isUnborn) loseStreams(connection, REASON_UPSTREAM_RESET);
   removeConnection(connection);

@@ -68,6 +68,7 @@ export const CONNECTION_ABORT: u32 = 2048; // close with a reset, not after flus
 export const CONNECTION_LINGER: u32 = 4096; // half-close first and discard input, so that the last answer arrives
 export const CONNECTION_BACKLOG_FULL: u32 = 8192; // reading is paused because of the backlog
 export const CONNECTION_OUTPUT_FULL: u32 = 32768; // reading is paused because the peer does not read
+export const CONNECTION_BROKEN: u32 = 65536; // the peer ended it under an exchange
 export const CONNECTION_PAUSE_TOLD: u32 = 16384; // what JavaScript was last told about reading
 export const CONNECTION_SHED: u32 = 65536; // it goes, and we stay (proxy/shed.ts)
 

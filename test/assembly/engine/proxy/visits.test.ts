@@ -76,7 +76,10 @@ test("one that refuses is visited, less and less often, and gets requests soon a
   expect(later.filter((name) => name === "web/a").length).toBeGreaterThan(later.length / 8);
 });
 
-test("one whose connection broke under a request is looked at, and nothing is forgotten while it answers", async () => {
+test.each([
+  ["broke", (wire: Wire) => wire.destroy()],
+  ["ended", (wire: Wire) => wire.end()],
+] as const)("one whose connection %s under a request is looked at once: it is there", async (_how, lose) => {
   world = await createWorld(MESH("http"));
   world.accept().send(GET);
   const { slot } = world.upstreams[0]!;
@@ -85,7 +88,7 @@ test("one whose connection broke under a request is looked at, and nothing is fo
     await settle();
   }
   const name = world.nameOf(slot ?? -1);
-  for (const wire of world.upstreams.filter((one) => one.slot === slot)) wire.destroy();
+  for (const wire of world.upstreams.filter((one) => one.slot === slot)) lose(wire);
   const before = world.upstreams.length;
   world.pass(60);
   const [visit] = world.upstreams.slice(before);
