@@ -31,7 +31,7 @@ import { findApp, idleReportsAt, reportIdle } from "./proxy/reports.ts";
 import { passDue } from "./proxy/response.ts";
 import { checkUpstream } from "./proxy/rest.ts";
 import { refusedDeadline } from "./proxy/room.ts";
-import { noteAccepted, shedConnections, shedDue, shedShare, shedsAt, stopShedding } from "./proxy/shed.ts";
+import { noteAccepted, shedConnections, shedDue, shedShare, shedsAt } from "./proxy/shed.ts";
 import { createSilence } from "./proxy/silence.ts";
 import { createVisits, payVisits, visitsAt } from "./proxy/visits.ts";
 import { seedRandom } from "./random.ts";
@@ -293,7 +293,6 @@ function socketOf(handle: u32): u32 {
 }
 
 function drainListener(listenerKind: u32): void {
-  stopShedding();
   const end = connectionsEnd();
   for (let connection: u32 = CONNECTIONS; connection < end; connection += CONNECTION_BYTES) {
     if (load<u8>(connection, C_IN_USE) == 0 || load<u8>(connection, C_ROLE) != ROLE_DOWNSTREAM) continue;

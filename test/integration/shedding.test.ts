@@ -7,7 +7,9 @@
 
 import { status } from "@grpc/grpc-js";
 import { expect, test } from "vitest";
+import { createClient } from "../support/foreign-clients.ts";
 import { createGrpcClient, startGrpcServer } from "../support/foreign-grpc.ts";
+import { startServer } from "../support/foreign-servers.ts";
 import { waitUntil } from "../support/process.ts";
 import { createMesh, type Sidecar, startSidecar } from "../support/sidecar.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
@@ -105,3 +107,42 @@ test.each(["1", "2"])(
     expect(await shedOf(young)).toBe(0);
   },
 );
+
+test("HTTP/1.1: half of the clients are told with an answer, and no POST meets a closed connection", async () => {
+  await using server = await startServer("http1");
+  const documentOf = (ids: readonly string[]) => ({
+    services: { web: { balance: { shed: "1s" }, instances: ids.map((id) => ({ id, address: `${id}.test:80` })) } },
+  });
+  await using mesh = createMesh(documentOf(["a"]));
+  const app = { service: "web", address: server.address, id: "a" };
+  await using sidecar = await startSidecar({ mesh, app, flags: ["--outbound", "off", "--log-level", "debug"] });
+  await using wire = await startTcpProxy(addressOf(sidecar));
+  const { host, port } = wire.address;
+  const seen = { posts: 0, failures: [] as string[], isStopped: false };
+  const clients = Array.from({ length: CLIENTS }, async () => {
+    await using client = createClient("http1", `${host}:${port}`);
+    while (!seen.isStopped) {
+      const outcome = await client.send({ host: "web", method: "POST", body: "x" }).then(
+        ({ status }) => `${status}`,
+        (error: unknown) => String(error),
+      );
+      seen.posts += 1;
+      if (outcome !== "200") seen.failures.push(outcome);
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+  });
+  await sidecar.program.waitForLine(/"instances":1.*has stood still/);
+  await waitUntil("all have asked", () => seen.posts > 5 * CLIENTS);
+  expect(wire.acceptedCount).toBe(CLIENTS);
+  mesh.write(documentOf(["a", "b"]));
+  await sidecar.program.waitForLine(/"instances":2.*has stood still/);
+  await waitUntil("half have come anew", () => wire.acceptedCount === CLIENTS + CLIENTS / 2);
+  const posts = seen.posts;
+  await waitUntil("all go on", () => seen.posts > posts + 5 * CLIENTS);
+  seen.isStopped = true;
+  await Promise.all(clients);
+  expect(seen.failures).toEqual([]);
+  const shedOf = () => sidecar.metric("pillion_connections_shed_total", { protocol: "http1" });
+  await waitUntil("they are counted", async () => (await shedOf()) === CLIENTS / 2);
+  expect(server.requests).toBe(seen.posts); // none was sent twice
+});

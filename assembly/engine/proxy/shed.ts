@@ -77,11 +77,6 @@ export function shedShare(ofRound: u32, share: f64, spreadMs: u32): void {
   plan();
 }
 
-/** We drain: whoever is left goes by that. */
-export function stopShedding(): void {
-  nextAt = 0;
-}
-
 /** When `shedDue` has something to do, µs; 0 = never. */
 export function shedsAt(): u64 {
   return nextAt;
