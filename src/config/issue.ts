@@ -115,7 +115,11 @@ function wordsOf(issue: z.core.$ZodIssue): { message: string; hint?: string | un
       if (issue.origin === "string") return { message: "must not be empty" };
       return { message: `must be ${issue.inclusive === false ? "above" : "at least"} ${issue.minimum}` };
     case "too_big":
-      return { message: `must be at most ${issue.maximum}` };
+      // Nothing but shares ends at one.
+      return {
+        message: `must be at most ${issue.maximum}`,
+        hint: issue.maximum === 1 ? "a share: 0.05 is 5 %" : undefined,
+      };
     default:
       return { message: issue.message };
   }

@@ -58,7 +58,11 @@ export function parseMeshFile(text: string, { fileName, checkPattern, knownServi
   const document = parseYaml(text, { lineCounter: lines, prettyErrors: false });
   const source = { document, lines };
   if (document.errors.length > 0) {
-    const issues = document.errors.map(({ pos, message }) => ({ ...placeOf(lines, pos[0]), path: "", message }));
+    const issues = document.errors.map(({ code, pos, message }) => {
+      const key = code === "DUPLICATE_KEY" ? /^[\w.-]+/.exec(text.slice(pos[0]))?.[0] : undefined;
+      const words = key === undefined ? message : `${key} is written twice in one section`;
+      return { ...placeOf(lines, pos[0]), path: "", message: words };
+    });
     return { ok: false, issues, warnings: [] };
   }
   const content = readContent(document);
@@ -108,7 +112,7 @@ function readContent(document: Document): Content {
     return { ok: false, problem: `cannot be read: ${messageOf(error)}` };
   }
   if (value === null || value === undefined) return { ok: false, problem: "is empty" };
-  if (!isSection(value)) return { ok: false, problem: `must hold ${SECTIONS.slice(1).join(", ")}` };
+  if (!isSection(value)) return { ok: false, problem: `must be sections: ${SECTIONS.slice(1).join(", ")}` };
   return { ok: true, value };
 }
 

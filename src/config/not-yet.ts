@@ -65,7 +65,6 @@ function prefixed(first: string | number, found: readonly Found[]): Found[] {
 
 /** Flags of `pillion run` whose value, as written, is not acted on; yields what happens instead. */
 export const NOT_YET_FLAGS: Readonly<Record<string, (text: string) => string | undefined>> = {
-  state: () => "nothing is kept on disk",
   unknown: (text) =>
     text === "pass" ? "redirected connections only; requests to our own port are answered with no-route" : undefined,
 };

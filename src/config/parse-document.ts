@@ -15,6 +15,7 @@ import {
   serviceSchema,
 } from "./document-schemas.ts";
 import { type Access, freezeDeep, type Instance, type Mesh, type Route, type Rule, type Service } from "./documents.ts";
+import { doubtsIn } from "./doubts.ts";
 import { type Issue, type JudgeMode, type Judgement, judge } from "./issue.ts";
 import type { DocumentId } from "./keyspace.ts";
 import { isSection, mergeWritten, type Written } from "./merge.ts";
@@ -117,7 +118,12 @@ function conclude<T>(
   const version = checkVersion(written);
   const isRefused = mode === "strict";
   const issues = isRefused ? [...judgement.issues, ...version] : judgement.issues;
-  const warnings = [...dropped, ...(isRefused ? [] : version), ...notYetIn(id.kind, written)];
+  const warnings = [
+    ...dropped,
+    ...(isRefused ? [] : version),
+    ...notYetIn(id.kind, written),
+    ...doubtsIn(id.kind, written),
+  ];
   const parsed = value === undefined || issues.length > 0 ? undefined : wrap(value);
   return { parsed: freezeDeep(parsed), written: freezeDeep(written), issues, warnings };
 }

@@ -1,9 +1,11 @@
 // Active health checks: who fails them gets no requests, and comes back; never so many that too few are left.
 
 import { createServer, type Server } from "node:http";
+import { createServer as createServerH2, type ServerHttp2Stream } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { createClient, type HttpClient } from "../support/foreign-clients.ts";
+import { startServer } from "../support/foreign-servers.ts";
 import { waitUntil } from "../support/process.ts";
 import { createMesh, type Sidecar, startSidecar } from "../support/sidecar.ts";
 
@@ -112,4 +114,45 @@ test("when more than half fails all are used again, and the log says so; checks 
   await waitForStates(["ready", "ready", "ready"]);
   await waitUntil("the log says that it is over", () => logLines(sidecar, "enough instances are back").length === 1);
   expect(await sidecar.metric("pillion_instance_healthy", { service: "web", instance: "i1" })).toBeUndefined();
+});
+
+test("checks by gRPC and by TCP: who says NOT_SERVING, or takes no connection, is unhealthy", async () => {
+  let status = 1; // SERVING
+  const grpc = createServerH2();
+  grpc.on("stream", (stream: ServerHttp2Stream, headers) => {
+    stream.on("error", () => {});
+    const isCheck = headers[":path"] === "/grpc.health.v1.Health/Check";
+    stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
+    stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+    stream.end(Buffer.from(isCheck ? [0, 0, 0, 0, 2, 8, status] : [0, 0, 0, 0, 0]));
+  });
+  await new Promise<void>((resolve) => grpc.listen(0, "127.0.0.1", resolve));
+  opened.push({ close: () => grpc.close() });
+  const closing = await startServer("http1", "closing");
+  const timing = { interval: "50ms", fall: 2, rise: 2 };
+  const grpcAddress = `127.0.0.1:${(grpc.address() as AddressInfo).port}`;
+  const only = (address: string) => [{ id: "it", address }];
+  const mesh = createMesh({
+    services: {
+      calls: { protocol: "grpc", health: { grpc: "echo", ...timing }, instances: only(grpcAddress) },
+      web: { health: { tcp: true, ...timing }, instances: only(closing.address) },
+    },
+  });
+  const sidecar = await startSidecar({ mesh });
+  opened.push({ close: () => mesh[Symbol.asyncDispose]() }, { close: () => sidecar.stop() });
+  const waitFor = (service: string, state: string, problem?: RegExp) =>
+    waitUntil(`${service} is ${state}`, async () => {
+      const [row] = (await sidecar.read<Instances>(`/instances?service=${service}`)).instances;
+      return row?.state === state && (problem === undefined || problem.test(row.health?.problem ?? ""));
+    });
+  const passed = (service: string) => sidecar.metric("pillion_health_checks_total", { service, outcome: "passed" });
+  for (const service of ["calls", "web"]) {
+    await waitUntil(`${service} passed`, async () => ((await passed(service)) ?? 0) > 0);
+  }
+  status = 2;
+  await waitFor("calls", "unhealthy", /NOT_SERVING/);
+  status = 1;
+  await waitFor("calls", "ready");
+  await closing.close();
+  await waitFor("web", "unhealthy", /ECONNREFUSED/);
 });

@@ -11,11 +11,14 @@ import { createMesh, startSidecar } from "../support/sidecar.ts";
 const CLIENTS = 8;
 const REQUESTS = 48;
 
-test.each([
+/** Sent before the rest, with the server, waiting. */
+const LIMITS = [
   ["requests", { requests: 7 }, 0, 7, 0],
   // Who waits for a connection to be opened is pending too: so all five are opened first.
   ["pending", { connections: 5, pending: 3, pendingTimeout: "1m" }, 5, 5, 3],
-] as const)("limits.%s: exact over two workers, and named", async (name, limits, first, atServer, waiting) => {
+] as const;
+
+test.each(LIMITS)("limits.%s: exact over two workers, and named", async (name, limits, first, atServer, waiting) => {
   await using server = await startServer("http1");
   await using mesh = createMesh({ services: { web: { limits, instances: [{ address: server.address }] } } });
   await using sidecar = await startSidecar({ mesh, flags: ["--workers", "2"] });

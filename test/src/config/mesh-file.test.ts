@@ -218,11 +218,15 @@ rotues: {}
   test.each([
     ["", "mesh.yaml:1:1: mesh.yaml is empty"],
     ["# nothing but words\n", "mesh.yaml:1:1: mesh.yaml is empty"],
-    ["- users", "mesh.yaml:1:1: mesh.yaml must hold mesh, services, routes, access"],
+    ["- users", "mesh.yaml:1:1: mesh.yaml must be sections: mesh, services, routes, access"],
     ["services: 5", "mesh.yaml:1:11: services: must be a section"],
-    ["services:\n  a: {}\n  a: {}\n", "mesh.yaml:3:3: Map keys must be unique"],
+    ["services:\n  a: {}\n  a: {}\n", "mesh.yaml:3:3: a is written twice in one section"],
     ["services: {a: {instances: {b: 1}}}", /^mesh.yaml:1:27: services.a.instances: must be a list/],
     ["services:\n\ta: 1", /^mesh.yaml:2:1: .*[Tt]abs/],
+    [
+      "services: {a: {hedge: {budget: 5}}}",
+      "mesh.yaml:1:32: services.a.hedge.budget: must be at most 1 (a share: 0.05 is 5 %)",
+    ],
     ["services: {a: [", /^mesh.yaml:1:\d+: /],
     ["schemaVersion: 2", "mesh.yaml:1:16: schemaVersion: must be 1"],
     ["services: {a: {schemaVersion: 2}}", /^mesh.yaml:1:31: services.a.schemaVersion: is newer/],

@@ -124,10 +124,10 @@ test("a misspelt variable is noticed, somebody else's is not", () => {
 });
 
 test("what is not acted on yet is said", () => {
-  const parsed = parseProcessConfig({ flags: { state: "/var/lib/pillion" }, env: {} });
+  const parsed = parseProcessConfig({ flags: { unknown: "pass", state: "/var/lib/pillion" }, env: {} });
   expect(parsed).toMatchObject({
     ok: true,
-    warnings: [expect.stringContaining("--state: accepted, not acted on yet")],
+    warnings: [expect.stringContaining("--unknown: accepted, not acted on yet")],
   });
 });
 
