@@ -182,7 +182,9 @@ export function finishResponse(head: u32, isHead: bool, isConnect: bool, isUpgra
   const status = u32(load<u16>(head, HEAD_STATUS));
   const reason = checkFraming(isOld);
   if (reason != REASON_NONE) return reason;
-  if (keepsAlive(isOld)) setHeadFlag(head, HEAD_KEEPS_ALIVE);
+  // A 204 has no body (§6.3), whatever it announces against the rules (§6.1): should one come, nobody stands behind it.
+  const isContrary = status == 204 && (isChunked || contentLength > 0);
+  if (keepsAlive(isOld) && !isContrary) setHeadFlag(head, HEAD_KEEPS_ALIVE);
   if (status == 101) {
     if (!isUpgrade || isOld || !takeUpgrade(head)) return REASON_BAD_REQUEST;
     bodyKind = BODY_TUNNEL;

@@ -4,7 +4,13 @@
 // compression error or a decoded size beyond four times the limit (a bomb) ends the connection instead. Names known by
 // number are valid by that. A field out of HPACK's table may stem from a malformed message, so it is checked again.
 
-import { HEAD_REQUEST, HEAD_RESPONSE, HEAD_TRAILERS, REASON_HEADER_TOO_LARGE } from "../../abi/engine-codes.ts";
+import {
+  HEAD_REQUEST,
+  HEAD_RESPONSE,
+  HEAD_TRAILERS,
+  REASON_BAD_REQUEST,
+  REASON_HEADER_TOO_LARGE,
+} from "../../abi/engine-codes.ts";
 import { SCRATCH_HEAD, SCRATCH_HEAD_BYTES } from "../../abi/engine-memory.ts";
 import {
   NAME_CONTENT_LENGTH,
@@ -61,7 +67,7 @@ import { isForbiddenTrailer, isGrpcContentType } from "../http/message.ts";
 import { isTokenByte, valueEnd } from "../http/syntax.ts";
 import { finishRequest, hasStatus, startPseudo, stopPseudo, takeHost, takePseudo } from "./pseudo.ts";
 import { H_DECODER } from "./state.ts";
-import { broken, DECODED_BOMB, DECODED_MALFORMED, DECODED_OK, tooLarge } from "./verdict.ts";
+import { broken, DECODED_BOMB, DECODED_MALFORMED, DECODED_OK, refuse } from "./verdict.ts";
 
 /** 2^53 - 1 is the largest length that everybody can count. */
 const LENGTH_MAX: i64 = 9007199254740991;
@@ -102,7 +108,7 @@ export function decodeHead(connection: u32, kind: u32, ptr: u32, length: u32, by
     if (got < 0) return broken(got);
     bytes += fieldNameLen + fieldValueLen + 32;
     if (verdict == DECODED_OK) {
-      if (bytes > bytesMax || got != HPACK_FIELD) verdict = tooLarge(REASON_HEADER_TOO_LARGE);
+      if (bytes > bytesMax || got != HPACK_FIELD) verdict = refuse(REASON_HEADER_TOO_LARGE);
       else if (fieldNameId <= <u32>NAME_PSEUDO_LAST && fieldNameId != NAME_OTHER) verdict = takePseudo(head, kind);
       else verdict = takeField(head, kind);
       unwanted = textPtr;
@@ -144,7 +150,7 @@ function takeField(head: u32, kind: u32): i32 {
   const valueBytes = fieldValueLen;
   if (id == NAME_OTHER && !isName(fieldNamePtr, fieldNameLen)) return DECODED_MALFORMED;
   if (valueBytes != 0 && !isValue(value, valueBytes)) return DECODED_MALFORMED;
-  if (valueBytes > <u32>FIELD_BYTES_MAX) return tooLarge(REASON_HEADER_TOO_LARGE);
+  if (valueBytes > <u32>FIELD_BYTES_MAX) return refuse(REASON_HEADER_TOO_LARGE);
   // Unknown names and those that mean nothing here go straight into the list.
   if (id >= <u32>NAME_HOP_FIRST && id <= <u32>NAME_COOKIE) {
     const verdict = takeKnown(head, kind, id, value, valueBytes);
@@ -152,9 +158,9 @@ function takeField(head: u32, kind: u32): i32 {
   } else if (kind == HEAD_TRAILERS && isForbiddenTrailer(id)) return DECODED_OK; // dropped (RFC 9110 §6.5.1)
   const count = load<u32>(head, HEAD_COUNT);
   if (count - load<u32>(head, HEAD_CRUMBS) > <u32>HEAD_FIELDS_MAX - 1 && id != NAME_COOKIE) {
-    return tooLarge(REASON_HEADER_TOO_LARGE);
+    return refuse(REASON_HEADER_TOO_LARGE);
   }
-  if (!addField(head, id, fieldNamePtr, fieldNameLen, value, valueBytes)) return tooLarge(REASON_HEADER_TOO_LARGE);
+  if (!addField(head, id, fieldNamePtr, fieldNameLen, value, valueBytes)) return refuse(REASON_HEADER_TOO_LARGE);
   if (fieldFlags != 0) store<u8>(fieldAt(head, count), u8(fieldFlags), FIELD_FLAGS);
   return DECODED_OK;
 }
@@ -175,12 +181,15 @@ function takeKnown(head: u32, kind: u32, id: u32, value: u32, valueBytes: u32): 
       return KEEP;
     }
     case NAME_EXPECT: {
-      if (valueBytes == 12 && equalIgnoringCase(value, CONTINUE, 12)) setHeadFlag(head, HEAD_EXPECTS_CONTINUE);
+      if (kind != HEAD_REQUEST) return KEEP;
+      // As in HTTP/1.1 (h1/framing.ts): RFC 9110 §10.1.1 knows no other.
+      if (valueBytes != 12 || !equalIgnoringCase(value, CONTINUE, 12)) return refuse(REASON_BAD_REQUEST);
+      setHeadFlag(head, HEAD_EXPECTS_CONTINUE);
       return KEEP;
     }
     case NAME_COOKIE: {
       const crumbs = load<u32>(head, HEAD_CRUMBS) + 1;
-      if (crumbs > <u32>HEAD_CRUMBS_MAX) return tooLarge(REASON_HEADER_TOO_LARGE);
+      if (crumbs > <u32>HEAD_CRUMBS_MAX) return refuse(REASON_HEADER_TOO_LARGE);
       store<u32>(head, crumbs, HEAD_CRUMBS);
       return KEEP;
     }

@@ -27,6 +27,7 @@ import {
   HEAD_REQUEST,
   HEAD_RESPONSE,
   HEAD_TRAILERS,
+  REASON_BAD_REQUEST,
   ROLE_DOWNSTREAM,
 } from "../../abi/engine-codes.ts";
 import { SCRATCH_HEAD } from "../../abi/engine-memory.ts";
@@ -101,7 +102,7 @@ import {
   DECODED_BROKEN,
   DECODED_MALFORMED,
   DECODED_OK,
-  DECODED_TOO_LARGE,
+  DECODED_REFUSED,
   refusal,
 } from "./verdict.ts";
 
@@ -245,8 +246,8 @@ function receiveRequest(connection: u32, id: u32, flags: u32, ptr: u32, length: 
   else setHeadFlag(SCRATCH_HEAD, HEAD_HAS_BODY);
   setHeadEvent(stream, SCRATCH_HEAD, isEnd);
   if (id >= <u32>H2_LAST_STREAM_ID) goawayH2(connection, H2_NO_ERROR, true);
-  if (verdict == DECODED_TOO_LARGE) {
-    glitch(connection, GLITCH_HEAD_LIMIT);
+  if (verdict == DECODED_REFUSED) {
+    glitch(connection, refusal == REASON_BAD_REQUEST ? GLITCH_BAD_MESSAGE : GLITCH_HEAD_LIMIT);
     store<u32>(stream, state | STREAM_REFUSED, S_FLAGS);
     setStreamEvent(stream, refusal, 0);
     return EVENT_REFUSE;

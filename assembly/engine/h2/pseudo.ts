@@ -37,7 +37,7 @@ import {
 } from "../http/head.ts";
 import { methodIdOf } from "../http/message.ts";
 import { hasEscapedNul, targetEnd, tokenEnd } from "../http/syntax.ts";
-import { DECODED_MALFORMED, DECODED_OK, tooLarge } from "./verdict.ts";
+import { DECODED_MALFORMED, DECODED_OK, refuse } from "./verdict.ts";
 
 const SEEN_REGULAR: u32 = 1; // bit 0; pseudo-headers use 1 << NAME_*
 const SEEN_HOST: u32 = 1 << 8;
@@ -115,7 +115,7 @@ function takeMethod(head: u32, ptr: u32, length: u32): i32 {
 
 function takePath(head: u32, ptr: u32, length: u32): i32 {
   if (length == 0) return DECODED_MALFORMED;
-  if (length > <u32>TARGET_BYTES_MAX) return tooLarge(REASON_URI_TOO_LONG);
+  if (length > <u32>TARGET_BYTES_MAX) return refuse(REASON_URI_TOO_LONG);
   const first = u32(load<u8>(ptr));
   // Origin-form, or "*" (RFC 9113 §8.3.1); which method may say "*" is seen at the end.
   if (first != 47 && (first != 42 || length != 1)) return DECODED_MALFORMED;

@@ -42,6 +42,23 @@ test("the upstream connection is used again, and closed after 3 s of rest", asyn
   expect(upstream(world).closedBy).toBe("end");
 });
 
+test.each([
+  ["", 1],
+  ["content-length: 0\r\n", 1],
+  ["content-length: 5\r\n", 2],
+  ["transfer-encoding: chunked\r\n", 2],
+])(
+  "a 204 with %j: passed on bare, and no request stands behind a body that it may have",
+  async (field, connections) => {
+    const world = await createWorld(ONE);
+    const client = world.accept().send(GET);
+    upstream(world).send(`HTTP/1.1 204 No Content\r\n${field}\r\n`);
+    expect(client.text()).toBe("HTTP/1.1 204 No Content\r\n\r\n");
+    client.send(GET);
+    expect(world.upstreams.length).toBe(connections);
+  },
+);
+
 test("pipelined requests are executed one at a time and answered in order", async () => {
   const world = await createWorld(ONE);
   const client = world.accept().send(GET + GET.replace("/x", "/second"));

@@ -334,6 +334,16 @@ test("connections that a burst opened close soon after it, the last one of an in
   expect(open()).toBe(0);
 });
 
+test("an expectation that nobody meets is refused as in HTTP/1.1, and one of 100-continue is not", async () => {
+  const world = await createWorld(ONE());
+  const caller = client(world).say(h2.headers(1, [...REQUEST, ["expect", "200-ok"]], WHOLE));
+  expect(caller.hear()[0]).toMatch(/HEADERS 1 .*:status 400.*x-pillion-reason bad-request/);
+  expect(world.upstreams.length).toBe(0);
+  const sound = client(world).say(h2.headers(1, [...REQUEST, ["expect", "100-Continue"]]));
+  expect(server(world).hear().join()).toContain("expect 100-Continue");
+  expect(sound.hear()).toEqual([]);
+});
+
 test("a request that has passed too many sidecars is a loop", async () => {
   const world = await createWorld(ONE());
   const caller = client(world).say(h2.headers(1, [...REQUEST, ["x-pillion-hops", "8"]], WHOLE));
