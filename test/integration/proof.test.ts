@@ -135,6 +135,30 @@ test("a retry that is not made is counted, with its cause", async () => {
   }
 });
 
+test("when everything fails, retries stay within their share of the requests", async () => {
+  let asked = 0;
+  const busy = await openServer(
+    startTcpServer((socket) => {
+      socket.on("data", () => {
+        asked += 1;
+        socket.write("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n");
+      });
+    }),
+  );
+  const retry = { budget: { ratio: 0.2, minimumPerSecond: 0 }, backoff: { base: "1ms", max: "1ms" } };
+  const { sidecar, client } = await openSidecar({ web: { addresses: [busy, busy], retry } });
+  const requests = 300;
+  for (let count = 0; count < requests; count += 1) {
+    expect((await client.send({ host: "web", path: "/" })).status).toBe(503);
+  }
+  expect(asked).toBeGreaterThan(requests * 1.1);
+  expect(asked).toBeLessThanOrEqual(requests * 1.2);
+  const labels = { service: "web", cause: "budget" };
+  await waitUntil("the others are counted", async () => {
+    return ((await sidecar.metric("pillion_retries_skipped_total", labels)) ?? 0) > requests / 2;
+  });
+});
+
 /** A gRPC server that writes its whole answer at once: the trailers come with the message, or alone. */
 const openGrpc = (code: string, hasMessage: boolean, note: () => void) =>
   openServer(
