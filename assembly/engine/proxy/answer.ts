@@ -146,10 +146,27 @@ function answerGrpc(exchange: u32, down: u32, reason: u32): void {
   const digits = takeText(ANSWER_HEAD, 4);
   addKnown(ANSWER_HEAD, NAME_GRPC_STATUS, digits, writeDecimal(digits, u64(code)));
   // The messages are ASCII without '%', so they need no percent-encoding.
-  addKnown(ANSWER_HEAD, NAME_GRPC_MESSAGE, u32(reasonMessage(reason)), reasonMessageBytes(reason));
+  if (reason == REASON_OVERFLOW) addOverflowMessage(exchange);
+  else addKnown(ANSWER_HEAD, NAME_GRPC_MESSAGE, u32(reasonMessage(reason)), reasonMessageBytes(reason));
   addReason(exchange, reason);
   sendHead(down, ANSWER_HEAD, true);
   markPipeClosed(exchange + X_RESPONSE);
+}
+
+/** The reason's message, and which limit it was: " (limits.requests)". */
+function addOverflowMessage(exchange: u32): void {
+  const text = takeText(ANSWER_HEAD, reasonMessageBytes(REASON_OVERFLOW) + 32);
+  beginText(text);
+  appendBytes(u32(reasonMessage(REASON_OVERFLOW)), reasonMessageBytes(REASON_OVERFLOW));
+  appendText(" (limits.");
+  appendText(limitName(exchange));
+  appendText(")");
+  addKnown(ANSWER_HEAD, NAME_GRPC_MESSAGE, text, textBytes());
+}
+
+function limitName(exchange: u32): string {
+  const limit = load<u32>(exchange, X_DETAIL);
+  return limit == COUNTER_CONNECTIONS ? "connections" : limit == COUNTER_PENDING ? "pending" : "requests";
 }
 
 function answerJson(exchange: u32, down: u32, reason: u32): void {
@@ -223,9 +240,8 @@ function writeBody(exchange: u32, reason: u32, ptr: u32): u32 {
   appendBytes(u32(reasonMessage(reason)), reasonMessageBytes(reason));
   appendText('"');
   if (reason == REASON_OVERFLOW) {
-    const limit = load<u32>(exchange, X_DETAIL);
     appendText(',"limit":"');
-    appendText(limit == COUNTER_CONNECTIONS ? "connections" : limit == COUNTER_PENDING ? "pending" : "requests");
+    appendText(limitName(exchange));
     appendText('"');
   }
   if (hasX(exchange, EXCHANGE_IS_ROUTED)) {

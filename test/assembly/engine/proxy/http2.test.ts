@@ -265,8 +265,11 @@ test("the limit on requests admits exactly N, and says which limit it was", asyn
   const refused = caller.hear().join("\n");
   expect(refused).toContain("x-pillion-reason overflow");
   expect(refused).toContain("retry-after 1");
+  const grpc: h2.Fields = [...REQUEST, ["content-type", "application/grpc"], ["te", "trailers"]];
+  caller.say(h2.headers(9, grpc, WHOLE));
+  expect(caller.hear().join("\n")).toMatch(/grpc-message A limit of the service is reached.* \(limits\.requests\)/);
   callee.say(h2.headers(1, [[":status", "200"]], WHOLE));
-  caller.say(h2.headers(7, REQUEST, WHOLE));
+  caller.say(h2.headers(11, REQUEST, WHOLE));
   expect(callee.hear().length).toBe(1);
 });
 
