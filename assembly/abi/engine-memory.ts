@@ -50,7 +50,7 @@ export const CONNECTION_READS_NARROW = 101;
 export const CONNECTIONS = TIMERS + TIMERS_MAX * TIMER_BYTES;
 export const STREAM_BYTES = 192;
 export const STREAMS = CONNECTIONS + CONNECTIONS_MAX * CONNECTION_BYTES;
-export const EXCHANGE_BYTES = 480;
+export const EXCHANGE_BYTES = 488;
 export const EXCHANGES = STREAMS + STREAMS_MAX * STREAM_BYTES;
 
 /** Stream lookup by (connection, id): as many chains as streams. */

@@ -48,6 +48,25 @@ export const H1_NARROW_READ_BYTES = 65536;
 export const BACKLOG_BYTES_MAX = 65536;
 /** Replay bodies may hold an eighth of the pool (DESIGN §2 rule 9). */
 export const REPLAY_SHARE = 8;
+/**
+ * Pool used, in 1/256, from which no answer is read in large portions any more, and it is looked every SHED_LOOK_MS
+ * (and a millisecond more for every 256 streams) who moves what he holds: 25 %.
+ */
+export const POOL_PRESSURE_NARROW = 64;
+export const SHED_LOOK_MS = 100;
+/**
+ * … and from which those are ended who do not, beginning with the connections that hold most, until less than
+ * POOL_PRESSURE_EASED is used: 75 % and 62 %. So many connections that ask and do not read never take the memory of
+ * those who do (12 of 19 MiB would, A15). Envoy's overload manager resets its largest streams, whoever reads them.
+ */
+export const POOL_PRESSURE_SHED = 192;
+export const POOL_PRESSURE_EASED = 160;
+/** They do not move when they would take longer than this for what they hold, by what they took … */
+export const SHED_MOVE_MS = 64000;
+/** … for so long; above POOL_PRESSURE_HIGH and POOL_PRESSURE_FULL there is less time. */
+export const SHED_STALL_MS = 1000;
+export const SHED_STALL_HIGH_MS = 200;
+export const SHED_STALL_FULL_MS = 20;
 /** Pool used, in 1/256, from which windows shrink and stalled streams lose their patience: 80 % (DESIGN §2 rule 2). */
 export const POOL_PRESSURE_HIGH = 205;
 /** … and from which new requests are refused (503 resource-exhausted) and no connection gets credit: 95 %. */

@@ -27,6 +27,7 @@ import { holdDeadline } from "./proxy/hold.ts";
 import { createLog, droppedEntries, setAccessLogOn } from "./proxy/log.ts";
 import { serveRefused } from "./proxy/loss.ts";
 import { drainGone } from "./proxy/membership.ts";
+import { pressureDeadline, relievePressure } from "./proxy/pressure.ts";
 import { findApp, idleReportsAt, reportIdle } from "./proxy/reports.ts";
 import { passDue } from "./proxy/response.ts";
 import { checkUpstream } from "./proxy/rest.ts";
@@ -146,6 +147,7 @@ export function written(handle: u32, bytes: u32, nowUs: f64): void {
 /** Records for JavaScript lie at RECORDS; returns how many. Call again while `more`. */
 export function poll(nowUs: f64): u32 {
   setClock(nowUs);
+  relievePressure();
   serveReady();
   const count = writeRecords();
   quiesce();
@@ -179,7 +181,7 @@ export function advance(nowUs: f64): void {
 /** The next time at which `advance` has something to do, µs; 0 = none. */
 export function deadline(): f64 {
   const others = earlier(earlier(idleReportsAt(), refusedDeadline()), earlier(visitsAt(), shedsAt()));
-  return f64(earlier(earlier(nextDeadline(), holdDeadline()), others));
+  return f64(earlier(earlier(nextDeadline(), holdDeadline()), earlier(pressureDeadline(), others)));
 }
 
 /** From now on connections take no new requests once their peers had time to hear of it. */

@@ -65,6 +65,8 @@ interface EngineExports {
   connectionCount(): number;
   streamCount(): number;
   poolUsed(): number;
+  poolSize(): number;
+  limitPool(bytes: number): void;
   hoardTables(connectionsLeft: number, streamsLeft: number, exchangesLeft: number): number;
   hoardPool(pagesLeft: number): void;
   unhoardPool(): void;
@@ -300,6 +302,14 @@ export class World {
     if (wire.inFlight === 0 || wire.isStalled) return;
     const bytes = wire.inFlight;
     wire.inFlight = 0;
+    this.engine.written(wire.handle, bytes, this.nowUs);
+  }
+
+  /** The kernel takes some of what it was given, and holds back the rest. */
+  takeSome(wire: Wire, most: number): void {
+    const bytes = Math.min(wire.inFlight, most);
+    if (bytes === 0) return;
+    wire.inFlight -= bytes;
     this.engine.written(wire.handle, bytes, this.nowUs);
   }
 

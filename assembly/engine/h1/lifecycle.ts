@@ -4,7 +4,7 @@
 // (`isReusableH1`); whoever owns the socket closes it when not. RFC 9112 §9.
 
 import { PROTOCOL_H1, ROLE_UPSTREAM } from "../../abi/engine-codes.ts";
-import { H1_NARROW_READ_BYTES, OUTPUT_HIGH_BYTES, POOL_PRESSURE_HIGH } from "../../abi/limits.ts";
+import { H1_NARROW_READ_BYTES, OUTPUT_HIGH_BYTES, POOL_PRESSURE_NARROW } from "../../abi/limits.ts";
 import { poolPressure } from "../../core/pool.ts";
 import { inputEnd } from "../http/event.ts";
 import { C_CODEC, C_OUT_BYTES, C_PROTOCOL, C_READS_NARROW, C_ROLE } from "../tables/connections.ts";
@@ -84,7 +84,7 @@ export function isNarrowH1(stream: u32): bool {
 /** Whether half of such a portion has been passed on, and there is memory for large ones. */
 export function earnsWideH1(stream: u32): bool {
   if (!isNarrowH1(stream) || load<u64>(stream, S_BODY_BYTES) < u64(H1_NARROW_READ_BYTES / 2)) return false;
-  return poolPressure() < <u32>POOL_PRESSURE_HIGH;
+  return poolPressure() < <u32>POOL_PRESSURE_NARROW;
 }
 
 /** Reads it in large portions from here on. */

@@ -28,6 +28,7 @@ import {
   OUTPUT_HIGH_BYTES,
   POOL_PRESSURE_FULL,
   POOL_PRESSURE_HIGH,
+  POOL_PRESSURE_NARROW,
 } from "../../abi/limits.ts";
 import { readU32 } from "../../core/bytes.ts";
 import { poolPressure } from "../../core/pool.ts";
@@ -72,6 +73,11 @@ export function isPoolTight(): bool {
   return poolPressure() >= <u32>POOL_PRESSURE_HIGH;
 }
 
+/** Whether no stream gets the large window. */
+function isPoolShort(): bool {
+  return poolPressure() >= <u32>POOL_PRESSURE_NARROW;
+}
+
 /** DATA bytes that may be sent on a stream now. */
 export function sendableH2(stream: u32): u32 {
   const connection = load<u32>(stream, S_CONNECTION);
@@ -97,7 +103,7 @@ export function isNarrowH2(stream: u32): bool {
   if ((load<u32>(stream, S_FLAGS) & (STREAM_WIDE | STREAM_RECEIVED_END | STREAM_RESET)) != 0) return false;
   if (load<u64>(stream, S_BODY_BYTES) < u64(H2_UPSTREAM_WINDOW_BYTES / 2)) return false;
   const connection = load<u32>(stream, S_CONNECTION);
-  return load<u8>(connection, C_ROLE) == ROLE_UPSTREAM && !hasH2(connection, H2_DEAD) && !isPoolTight();
+  return load<u8>(connection, C_ROLE) == ROLE_UPSTREAM && !hasH2(connection, H2_DEAD) && !isPoolShort();
 }
 
 /** Gives such a stream the large window. */

@@ -56,7 +56,7 @@ export const CP_LISTENER_SERVICE: u32 = C_PROXY + 36; // number of the `--listen
 /** u64 µs: when the request head under way, or the wait for one, began. */
 export const CP_WAITING_SINCE: u32 = C_PROXY + 40;
 
-/** u64: what CP_WRITTEN was at the last check, plus one. Only downstream: upstream has its pool links there. */
+/** u32: what CP_WRITTEN was at the last check, plus one. Only downstream: upstream has its pool links there. */
 const CP_WRITTEN_THEN: u32 = C_PROXY + 16;
 /** u32: how many checks in a row found output that did not move. */
 const CP_STALLED_CHECKS: u32 = C_PROXY + 24;
@@ -147,10 +147,10 @@ function hasSaidNothing(connection: u32): bool {
 
 /** Whether the peer has taken none of our bytes for too long. */
 function isStalled(connection: u32): bool {
-  const written = load<u64>(connection, CP_WRITTEN) + 1;
-  const isSame = written == load<u64>(connection, CP_WRITTEN_THEN);
+  const written = u32(load<u64>(connection, CP_WRITTEN)) + 1;
+  const isSame = written == load<u32>(connection, CP_WRITTEN_THEN);
   const checks = isSame ? load<u32>(connection, CP_STALLED_CHECKS) + 1 : 0;
-  store<u64>(connection, written, CP_WRITTEN_THEN);
+  store<u32>(connection, written, CP_WRITTEN_THEN);
   store<u32>(connection, checks, CP_STALLED_CHECKS);
   return checks >= STALLED_CHECKS_MAX;
 }
