@@ -10,8 +10,8 @@
 //   heads (A3-A8 A12 A31)    H2_CONTINUATIONS_MAX, H2_BLOCK_*, HEAD_*, FIELD_*, HEADS_LIVE_BYTES_MAX, HPACK_*
 //   frames (A9 A10 A14       H2_ACKS_*, H2_SETTINGS_ENTRIES_MAX, H2_VOID_FRAMES_*, H2_EMPTY_FRAMES_MAX,
 //           A16-A22 A24)     H2_SMALL_DATA_*, H2_WINDOW_UPDATES_*, H2_GLITCHES_*
-//   our output (A9 A13 A15   OUTPUT_*, WRITE_STALL_*, STREAM_STALL_*, H2_*_WINDOW_BYTES
-//           A29)
+//   our output (A9 A13 A15   OUTPUT_*, WRITE_STALL_*, STREAM_STALL_*, H2_*_WINDOW_BYTES; of many connections
+//           A29)             together POOL_PRESSURE_*
 //   time (A5 A13 A26 A32)    HEAD_*_TIMEOUT, SETTINGS_ACK_*, STREAM_STALL_*, *_IDLE_*, LINGER_*
 //   the others (A30 A35)     FRAMES_PER_TURN_MAX; every step of a stream's or a connection's end is O(1)
 //
@@ -49,24 +49,24 @@ export const BACKLOG_BYTES_MAX = 65536;
 /** Replay bodies may hold an eighth of the pool (DESIGN §2 rule 9). */
 export const REPLAY_SHARE = 8;
 /**
- * Pool used, in 1/256, from which no answer is read in large portions any more, and it is looked every SHED_LOOK_MS
+ * Pool used, in 1/256, from which no answer is read in large portions any more, and it is looked every PRESSURE_LOOK_MS
  * (and a millisecond more for every 256 streams) who moves what he holds: 25 %.
  */
 export const POOL_PRESSURE_NARROW = 64;
-export const SHED_LOOK_MS = 100;
+export const PRESSURE_LOOK_MS = 100;
 /**
  * … and from which those are ended who do not, beginning with the connections that hold most, until less than
  * POOL_PRESSURE_EASED is used: 75 % and 62 %. So many connections that ask and do not read never take the memory of
  * those who do (12 of 19 MiB would, A15). Envoy's overload manager resets its largest streams, whoever reads them.
  */
-export const POOL_PRESSURE_SHED = 192;
+export const POOL_PRESSURE_STALLED = 192;
 export const POOL_PRESSURE_EASED = 160;
-/** They do not move when they would take longer than this for what they hold, by what they took … */
-export const SHED_MOVE_MS = 64000;
+/** They do not move when, by what they took last, they would take longer than this for what they hold … */
+export const PRESSURE_MOVE_MS = 64000;
 /** … for so long; above POOL_PRESSURE_HIGH and POOL_PRESSURE_FULL there is less time. */
-export const SHED_STALL_MS = 1000;
-export const SHED_STALL_HIGH_MS = 200;
-export const SHED_STALL_FULL_MS = 20;
+export const PRESSURE_STALL_MS = 1000;
+export const PRESSURE_STALL_HIGH_MS = 200;
+export const PRESSURE_STALL_FULL_MS = 20;
 /** Pool used, in 1/256, from which windows shrink and stalled streams lose their patience: 80 % (DESIGN §2 rule 2). */
 export const POOL_PRESSURE_HIGH = 205;
 /** … and from which new requests are refused (503 resource-exhausted) and no connection gets credit: 95 %. */

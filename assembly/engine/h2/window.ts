@@ -2,8 +2,8 @@
 //
 // Receiving: a window shrinks by whole DATA payloads, padding included. Connection credit is returned on receipt, so
 // that one slow stream holds up nobody else; stream credit when the proxy has passed the bytes on. Both are batched to
-// half a window. The pool decides how much may be promised: above 80 % a stream gets no more than RFC 9113's default
-// window, above 95 % the connection waits until something was released.
+// half a window. The pool decides how much may be promised: above 25 % no upstream's stream gets the large window,
+// above 80 % none gets more than RFC 9113's default, above 95 % the connection waits until something was released.
 //
 // Sending: windows may be negative (a smaller INITIAL_WINDOW_SIZE, §6.9.2). Sums are taken in 64 bits.
 

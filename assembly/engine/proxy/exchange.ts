@@ -57,7 +57,7 @@ export const X_STALL_SINCE: u32 = X_REQUEST_ENDED + 24; // u64 µs since when th
 export const X_STALL_UNTIL: u32 = X_REQUEST_ENDED + 32; // i64: as many bytes gone downstream end that (stall.ts)
 export const X_HEDGE_AT: u32 = X_REQUEST_ENDED + 40; // u64 µs: when to look whether a second attempt is due, 0 = never
 export const X_RIVAL: u32 = X_REQUEST_ENDED + 48; // the other one of a hedged pair (hedge.ts), 0 = none
-export const X_MOVED: u32 = X_REQUEST_ENDED + 52; // u32 body bytes that had left, either way, at that time (pressure.ts)
+export const X_MOVED: u32 = X_REQUEST_ENDED + 52; // u32 body bytes that had left, either way, by then (pressure.ts)
 export const X_MOVED_AT: u32 = X_REQUEST_ENDED + 56; // u32 ms when bytes were last seen to leave, 0 = not looked at yet
 
 export const STATE_FREE: u8 = 0;

@@ -3,7 +3,7 @@
 // they hold.
 //
 //   pool used   from NARROW on    looks begin: what each exchange and connection has moved is noted
-//               from SHED on      the stalled are ended, those of the connections that hold most first, down to EASED
+//               from STALLED on   the stalled are ended, on the connections that hold most first, down to EASED
 //               from HIGH, FULL   the same with ever less patience
 //
 // Nothing of it is on the common path: below NARROW a turn pays one comparison. A look is a walk over the clients'
@@ -24,12 +24,12 @@ import {
   POOL_PRESSURE_FULL,
   POOL_PRESSURE_HIGH,
   POOL_PRESSURE_NARROW,
-  POOL_PRESSURE_SHED,
-  SHED_LOOK_MS,
-  SHED_MOVE_MS,
-  SHED_STALL_FULL_MS,
-  SHED_STALL_HIGH_MS,
-  SHED_STALL_MS,
+  POOL_PRESSURE_STALLED,
+  PRESSURE_LOOK_MS,
+  PRESSURE_MOVE_MS,
+  PRESSURE_STALL_FULL_MS,
+  PRESSURE_STALL_HIGH_MS,
+  PRESSURE_STALL_MS,
 } from "../../abi/limits.ts";
 import { poolPressure } from "../../core/pool.ts";
 import { closeAfterResponseH1 } from "../h1/index.ts";
@@ -85,6 +85,7 @@ const STREAMS_PER_MS: u32 = 256;
 // Per-instance state of this worker.
 let lookedUs: u64 = 0;
 let nextLookUs: u64 = 0;
+let spared: u32 = 0; // the connection whose request asks for memory: its codec is at work
 let sizes: u32 = 0; // bit n: the last look found connections that hold 2^n stalled bytes or more
 
 /** When to look again, µs; 0 = there is memory enough. */
@@ -92,24 +93,44 @@ export function pressureDeadline(): u64 {
   return poolPressure() < <u32>POOL_PRESSURE_NARROW ? 0 : nextLookUs;
 }
 
-/** Once a turn, outside of every codec: looks who moves, when that is due, and ends who does not, when that is needed. */
+/** Once a turn, outside of every codec: looks who moves, and ends who does not, where memory is short. */
 export function relievePressure(): void {
   const pressure = poolPressure();
   if (pressure < <u32>POOL_PRESSURE_NARROW) return;
-  const isFull = pressure >= <u32>POOL_PRESSURE_FULL;
-  if (now < nextLookUs && !(isFull && now >= lookedUs + u64(SHED_STALL_FULL_MS) * 1000)) return;
-  const gapUs = u64(SHED_LOOK_MS + streamCount() / STREAMS_PER_MS) * 1000;
+  // What fills the pool may need less time than two looks are apart.
+  const isUrgent = pressure >= <u32>POOL_PRESSURE_STALLED && now >= lookedUs + gapUs(PRESSURE_STALL_FULL_MS);
+  if (now >= nextLookUs || isUrgent) relieve(pressure);
+}
+
+/** Whether there is memory for another request, when those who hold too much of it, on other connections, are gone. */
+export function hasMemoryFor(connection: u32): bool {
+  const pressure = poolPressure();
+  if (pressure <= <u32>POOL_PRESSURE_FULL) return true;
+  if (now < lookedUs + gapUs(PRESSURE_STALL_FULL_MS / 4)) return false;
+  spared = connection;
+  relieve(pressure);
+  spared = 0;
+  return poolPressure() <= <u32>POOL_PRESSURE_FULL;
+}
+
+function relieve(pressure: u32): void {
   // Notes of another shortage say nothing about this one.
-  const isFirst = lookedUs == 0 || now > nextLookUs + gapUs * 4;
+  const isFirst = lookedUs == 0 || now > nextLookUs + gapUs(PRESSURE_LOOK_MS * 4);
   lookedUs = now;
-  nextLookUs = now + gapUs;
-  look(isFirst, patienceAt(pressure));
-  if (pressure >= <u32>POOL_PRESSURE_SHED) shed(patienceAt(pressure));
+  nextLookUs = now + gapUs(PRESSURE_LOOK_MS);
+  const patienceMs = patienceAt(pressure);
+  look(isFirst, patienceMs);
+  if (pressure >= <u32>POOL_PRESSURE_STALLED) endLargest(patienceMs);
+}
+
+/** The time between two looks, µs: longer where there is much to look at. */
+function gapUs(ms: u32): u64 {
+  return u64(ms + streamCount() / STREAMS_PER_MS) * 1000;
 }
 
 function patienceAt(pressure: u32): u32 {
-  if (pressure >= <u32>POOL_PRESSURE_FULL) return SHED_STALL_FULL_MS;
-  return pressure >= <u32>POOL_PRESSURE_HIGH ? SHED_STALL_HIGH_MS : SHED_STALL_MS;
+  if (pressure >= <u32>POOL_PRESSURE_FULL) return PRESSURE_STALL_FULL_MS;
+  return pressure >= <u32>POOL_PRESSURE_HIGH ? PRESSURE_STALL_HIGH_MS : PRESSURE_STALL_MS;
 }
 
 /** Notes what moved, and what each connection holds that did not. */
@@ -126,7 +147,7 @@ function look(isFirst: bool, patienceMs: u32): void {
 }
 
 /** Ends what is stalled, on the connections that hold most of it first, until enough is free. */
-function shed(patienceMs: u32): void {
+function endLargest(patienceMs: u32): void {
   const end = connectionsEnd();
   while (sizes != 0) {
     const size = 31 - clz<u32>(sizes);
@@ -174,9 +195,9 @@ function noteConnection(connection: u32, waiting: u32, isFirst: bool): void {
   }
 }
 
-/** Whether who moved so many bytes in so many ms will be through with what waits within SHED_MOVE_MS. */
+/** Whether who moved so many bytes in so many ms will be through with what waits within PRESSURE_MOVE_MS. */
 function hasMoved(moved: u32, waiting: u32, elapsedMs: u32): bool {
-  return waiting == 0 || u64(moved) * SHED_MOVE_MS > u64(waiting) * elapsedMs;
+  return waiting == 0 || u64(moved) * PRESSURE_MOVE_MS > u64(waiting) * elapsedMs;
 }
 
 /** What a connection holds that has not moved for so long. */
@@ -255,7 +276,8 @@ function endExchange(exchange: u32, connection: u32): void {
 }
 
 function isClient(connection: u32): bool {
-  if (load<u8>(connection, C_IN_USE) == 0 || load<u8>(connection, C_ROLE) != ROLE_DOWNSTREAM) return false;
+  if (connection == spared || load<u8>(connection, C_IN_USE) == 0) return false;
+  if (load<u8>(connection, C_ROLE) != ROLE_DOWNSTREAM) return false;
   return !hasFlag(connection, CONNECTION_CLOSED | CONNECTION_ABORT);
 }
 

@@ -15,7 +15,6 @@ import {
 import { ANSWER_HEAD } from "../../abi/engine-memory.ts";
 import { LISTENER_INBOUND } from "../../abi/engine-records.ts";
 import { NAME_IDEMPOTENCY_KEY } from "../../abi/field-names.ts";
-import { POOL_PRESSURE_FULL } from "../../abi/limits.ts";
 import { UNROUTED_INBOUND_METRICS, UNROUTED_OUTBOUND_METRICS } from "../../abi/metrics.ts";
 import {
   HASH_NONE,
@@ -33,7 +32,7 @@ import {
   POLICY_SERVICE,
 } from "../../abi/policy.ts";
 import { RULE_IS_FORWARD } from "../../abi/route-program.ts";
-import { capacityOf, poolPressure } from "../../core/pool.ts";
+import { capacityOf } from "../../core/pool.ts";
 import { admit } from "../balancer.ts";
 import { now } from "../http/event.ts";
 import {
@@ -134,20 +133,21 @@ import { prepareHedge } from "./hedge.ts";
 import { credit, releaseStream, reset, sendHead } from "./leg.ts";
 import { drawMirror, mirrorWhole } from "./mirror.ts";
 import { keepPipe, markPipeClosed, pipeData, pipeEnd } from "./pipe.ts";
+import { hasMemoryFor } from "./pressure.ts";
 import { takeRateToken } from "./rate-limit.ts";
 import { armExchange } from "./timeouts.ts";
 
 /** A request head: `head` is the scratch head, `end` says that no body follows. */
 export function receiveRequest(stream: u32, head: u32, end: bool): void {
   const connection = load<u32>(stream, S_CONNECTION);
+  const hasMemory = hasMemoryFor(connection);
   const exchange = openExchange(stream, connection, head);
   if (exchange == 0) return;
   if (end) {
     noteRequestEnd(exchange);
     pipeEnd(exchange + X_REQUEST, 0, 0, 0);
   }
-  const reason =
-    poolPressure() > <u32>POOL_PRESSURE_FULL ? REASON_RESOURCE_EXHAUSTED : routeRequest(exchange, connection, head);
+  const reason = hasMemory ? routeRequest(exchange, connection, head) : REASON_RESOURCE_EXHAUSTED;
   // The head is kept even when there is nothing to forward: the log and the answer speak of it.
   const kept = persistHead(head, 0, 0);
   store<u32>(exchange, kept, X_HEAD);

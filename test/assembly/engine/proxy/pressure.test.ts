@@ -3,7 +3,7 @@
 // Method: a world of virtual sockets and virtual time with a small pool; a bystander asks all the while.
 
 import { expect, test } from "vitest";
-import { POOL_PRESSURE_FULL, POOL_PRESSURE_SHED } from "../../../../assembly/abi/limits.ts";
+import { POOL_PRESSURE_FULL, POOL_PRESSURE_STALLED } from "../../../../assembly/abi/limits.ts";
 import { GLITCH_NAMES } from "../../../../src/telemetry/names.ts";
 import * as h2 from "../../../support/frames.ts";
 import { createWorld, type Wire, type World } from "../../../support/world.ts";
@@ -37,7 +37,8 @@ function serveAll(world: World): void {
       const text = bytes.toString("latin1");
       if (/^\w+ \/hang/.test(text)) wire.isStalled = true;
       if (text.startsWith("GET /large")) left.bytes = 8 * 2 ** 20;
-      if (text.startsWith("GET /small")) replies.push(() => wire.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"));
+      if (text.startsWith("GET /small"))
+        replies.push(() => wire.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"));
       else if (left.bytes !== 0) {
         replies.push(() => wire.send(`HTTP/1.1 200 OK\r\ncontent-length: ${left.bytes}\r\n\r\n`));
         replies.push(() => pour(wire, left));
@@ -132,7 +133,9 @@ test("A5 answers whose windows stay shut are reset, on connections that read eve
   });
   expect(most).toBeLessThan(POOL_PRESSURE_FULL);
   const heard = attackers.map((peer) => peer.hear());
-  expect(heard.flat().filter((line) => /^RST_STREAM \d+ ENHANCE_YOUR_CALM/.test(line)).length).toBe(stalledCount(world));
+  expect(heard.flat().filter((line) => /^RST_STREAM \d+ ENHANCE_YOUR_CALM/.test(line)).length).toBe(
+    stalledCount(world),
+  );
   expect(stalledCount(world)).toBeGreaterThan(STREAMS);
   expect(attackers.filter(({ wire }) => wire.closedBy !== undefined)).toEqual([]);
 });
@@ -144,7 +147,10 @@ test("uploads that no app takes: the largest hear so, and the pool lasts", async
     const peer = call(world);
     attackers.push(peer);
     for (let id = 1; id < 2 * 60; id += 2) {
-      peer.say(asks(id, "/hang", h2.END_HEADERS), ...Array.from({ length: 12 }, () => h2.data(id, Buffer.alloc(16_384))));
+      peer.say(
+        asks(id, "/hang", h2.END_HEADERS),
+        ...Array.from({ length: 12 }, () => h2.data(id, Buffer.alloc(16_384))),
+      );
       run(1);
       world.pass(5);
     }
@@ -201,7 +207,7 @@ test("what comes all at once is refused with its reason, and served again within
     run();
     return wire;
   });
-  expect(used(world)).toBeGreaterThan(POOL_PRESSURE_SHED);
+  expect(used(world)).toBeGreaterThan(POOL_PRESSURE_STALLED);
   expect(bystand(world)).toBe("503 resource-exhausted");
   expect(wires.filter((wire) => wire.text().includes("resource-exhausted")).length).toBeGreaterThan(0);
   world.pass(1_000);
