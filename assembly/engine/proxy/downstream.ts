@@ -58,7 +58,7 @@ export const CP_WAITING_SINCE: u32 = C_PROXY + 40;
 
 /** u32: what CP_WRITTEN was at the last check, plus one. Only downstream: upstream has its pool links there. */
 const CP_WRITTEN_THEN: u32 = C_PROXY + 16;
-/** u32: how many checks in a row found output that did not move. */
+/** u8: how many checks in a row found output that did not move. */
 const CP_STALLED_CHECKS: u32 = C_PROXY + 24;
 /** A check each HEAD_TIMEOUT_MS while there is output: so many without progress make WRITE_STALL_TIMEOUT_MS. */
 const STALLED_CHECKS_MAX: u32 = WRITE_STALL_TIMEOUT_MS / HEAD_TIMEOUT_MS;
@@ -149,9 +149,9 @@ function hasSaidNothing(connection: u32): bool {
 function isStalled(connection: u32): bool {
   const written = u32(load<u64>(connection, CP_WRITTEN)) + 1;
   const isSame = written == load<u32>(connection, CP_WRITTEN_THEN);
-  const checks = isSame ? load<u32>(connection, CP_STALLED_CHECKS) + 1 : 0;
+  const checks = isSame ? u32(load<u8>(connection, CP_STALLED_CHECKS)) + 1 : 0;
   store<u32>(connection, written, CP_WRITTEN_THEN);
-  store<u32>(connection, checks, CP_STALLED_CHECKS);
+  store<u8>(connection, u8(checks), CP_STALLED_CHECKS);
   return checks >= STALLED_CHECKS_MAX;
 }
 

@@ -75,7 +75,7 @@ import { CP_WRITTEN } from "./upstream.ts";
 // Fields that are the upstream's links of a pool otherwise.
 const CP_MOVED: u32 = C_PROXY + 20; // u32: what CP_WRITTEN was when the socket was last seen to take something
 const CP_MOVED_AT: u32 = C_PROXY + 30; // u16 ms of that, 0 = not yet looked at
-const CP_STALLED_BYTES: u32 = C_PROXY + 32; // u32: what the last look found to be held and not to move
+const CP_STALLED_SIZE: u32 = C_PROXY + 25; // u8: bits of the number of bytes that the last look found stalled
 
 /** Exchanges of one connection that are ended together. */
 const VICTIMS: u32 = <u32>memory.data(H2_PEER_STREAMS_MAX * 4, 4);
@@ -86,7 +86,7 @@ const STREAMS_PER_MS: u32 = 256;
 let lookedUs: u64 = 0;
 let nextLookUs: u64 = 0;
 let spared: u32 = 0; // the connection whose request asks for memory: its codec is at work
-let sizes: u32 = 0; // bit n: the last look found connections that hold 2^n stalled bytes or more
+let sizes: u32 = 0; // bit n: the last look found connections with 2^n stalled bytes or more
 
 /** When to look again, µs; 0 = there is memory enough. */
 export function pressureDeadline(): u64 {
@@ -141,8 +141,9 @@ function look(isFirst: bool, patienceMs: u32): void {
     if (!isClient(connection)) continue;
     noteConnection(connection, noteExchanges(connection, isFirst), isFirst);
     const bytes = stalledBytes(connection, patienceMs);
-    store<u32>(connection, bytes, CP_STALLED_BYTES);
-    if (bytes != 0) sizes |= 1 << sizeOf(bytes);
+    const size = 32 - clz<u32>(bytes);
+    store<u8>(connection, u8(size), CP_STALLED_SIZE);
+    if (size != 0) sizes |= 1 << (size - 1);
   }
 }
 
@@ -150,12 +151,10 @@ function look(isFirst: bool, patienceMs: u32): void {
 function endLargest(patienceMs: u32): void {
   const end = connectionsEnd();
   while (sizes != 0) {
-    const size = 31 - clz<u32>(sizes);
-    sizes &= ~(1 << size);
+    const size = 32 - clz<u32>(sizes);
+    sizes &= ~(1 << (size - 1));
     for (let connection: u32 = CONNECTIONS; connection < end; connection += CONNECTION_BYTES) {
-      if (!isClient(connection)) continue;
-      const bytes = load<u32>(connection, CP_STALLED_BYTES);
-      if (bytes == 0 || sizeOf(bytes) != size) continue;
+      if (!isClient(connection) || u32(load<u8>(connection, CP_STALLED_SIZE)) != size) continue;
       endStalled(connection, patienceMs);
       if (poolPressure() <= <u32>POOL_PRESSURE_EASED) return;
     }
@@ -286,8 +285,4 @@ function heldBytes(exchange: u32): u32 {
   const bodies = pipeWaiting(exchange + X_REQUEST) + pipeWaiting(exchange + X_RESPONSE);
   const down = load<u32>(exchange, X_DOWN);
   return isH2(down) ? bodies : bodies + load<u32>(connectionOfStream(down), C_BACKLOG_BYTES);
-}
-
-function sizeOf(bytes: u32): u32 {
-  return 31 - clz<u32>(bytes);
 }

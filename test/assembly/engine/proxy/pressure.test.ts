@@ -87,7 +87,7 @@ async function createShortWorld(bytes = POOL_BYTES): Promise<World> {
   return world;
 }
 
-/** Each attacker begins; between them 30 ms pass, and a bystander asks. The most that was used of the pool, in 1/256. */
+/** Attackers begin, 30 ms apart, and a bystander asks. The most that was used of the pool, in 1/256. */
 function attack(world: World, count: number, begin: () => void): number {
   let most = 0;
   for (let each = 0; each < count; each += 1) {
