@@ -21,7 +21,7 @@ export const SEEN: Readonly<Record<string, string>> = {
   BACKLOG_BYTES_MAX: PAUSE,
   REPLAY_SHARE: '`pillion_retries_skipped_total{cause="body"}`',
   POOL_PRESSURE_NARROW: "large answers come in smaller portions; `pillion_memory_used_bytes`",
-  POOL_PRESSURE_STALLED: `503 \`resource-exhausted\`, RST_STREAM, ${calm("stalled")}; log reason \`resource-exhausted\``,
+  POOL_PRESSURE_STALLED: `503 \`resource-exhausted\`, RST_STREAM, ${calm("stalled")}; logged \`resource-exhausted\``,
   POOL_PRESSURE_HIGH: "smaller windows; stalled streams end sooner (below); `pillion_memory_used_bytes`",
   POOL_PRESSURE_FULL: "503 `resource-exhausted`; `pillion_memory_used_bytes`",
   HEADS_LIVE_BYTES_MAX: "RST_STREAM REFUSED_STREAM; kind `refused-streams`",
