@@ -11,7 +11,8 @@
 // Our own view is a peak-EWMA (Finagle): up at once, down over ten seconds, and towards zero while nobody asks, so that
 // an instance that was slow is tried again. Failures count as slow. One peak (a collection of garbage, a connection
 // that was just opened) would keep an instance idle for half a minute where there is little to do: so an average that
-// is older than a second is doubted, the less often the slower it says the instance is. Failures are not.
+// is older than a second is doubted, the less often the slower it says the instance is. Failures are not. An average of
+// one sample, the first answer of a process that has just started, is by then none.
 
 import { RESULT_FAILED, RESULT_SLOW } from "../abi/balancer-codes.ts";
 import {
@@ -34,6 +35,8 @@ import { serviceOfSlot, vitalOf } from "./vitals.ts";
 const DECAY_MS: f32 = 10000;
 /** What nobody has measured for so long is a memory. */
 const FRESH_MS: u32 = 1000;
+/** Bit of an average that is one sample: it may have been a cold start. Older than FRESH_MS it says nothing. */
+const FIRST: u32 = 1;
 /** A failure counts as so many times slower than what is known, at least and at most. */
 const FAILURE_FACTOR: f32 = 8;
 const FAILURE_US_MIN: f32 = 10000;
@@ -172,7 +175,8 @@ export function learnLatency(slot: u32, us: u32, result: u32): void {
   const at = nowMs();
   let seen = atomic.load<u64>(ptr);
   for (let tries = 0; tries < 4; tries += 1) {
-    const known = reinterpret<f32>(u32(seen));
+    const isStale = (u32(seen) & FIRST) != 0 && at - u32(seen >> 32) >= FRESH_MS;
+    const known: f32 = isStale ? 0 : reinterpret<f32>(u32(seen));
     const weight = decay(at - u32(seen >> 32));
     let sample = f32(us);
     if (result == RESULT_FAILED) {
@@ -181,7 +185,8 @@ export function learnLatency(slot: u32, us: u32, result: u32): void {
     }
     if (result == RESULT_SLOW && sample < known * weight) return; // "at least" lowers nothing
     const average = sample >= known * weight ? sample : known * weight + sample * (1 - weight);
-    const next = (u64(at) << 32) | u64(reinterpret<u32>(average));
+    const bits = (reinterpret<u32>(average) & ~FIRST) | (seen == 0 ? FIRST : 0);
+    const next = (u64(at) << 32) | u64(bits);
     const found = atomic.cmpxchg<u64>(ptr, seen, next);
     if (found == seen) return;
     seen = found; // another thread's sample is as good as ours: it is not tried for ever
@@ -194,6 +199,7 @@ export function ownLatency(slot: u32): f32 {
   const age = nowMs() - u32(seen >> 32);
   const average = reinterpret<f32>(u32(seen)) * decay(age);
   if (age < FRESH_MS || average == 0 || hasFailed(slot)) return average;
+  if ((u32(seen) & FIRST) != 0) return 0;
   return average * doubt();
 }
 

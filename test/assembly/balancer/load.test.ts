@@ -134,6 +134,30 @@ describe("without reports", () => {
     expect(slow).toBeLessThan(20);
   });
 
+  test("a slow first answer is held against nobody for longer than a second, a second one is", () => {
+    members(3);
+    const observe = (slot: number, us: number) => workers[0].observeInstance(slot, us, RESULT_OK);
+    for (let round = 0; round < 2; round += 1) for (const slot of [0, 2]) observe(slot, 5_000);
+    observe(1, 240_000);
+    const ask = (times: number, slowUs: number) => {
+      let asked = 0;
+      for (let index = 0; index < times; index += 1) {
+        sleep(20_000);
+        const slot = pickOnce(workers[0], SET);
+        if (slot === 1) asked += 1;
+        observe(slot, slot === 1 ? slowUs : 5_000);
+      }
+      return asked;
+    };
+    expect(ask(40, 240_000)).toBe(0);
+    expect(ask(20, 240_000)).toBe(1);
+    expect(ask(100, 240_000)).toBe(0); // it is slow
+    main.noteAway(1);
+    main.noteBack(1); // a new process
+    expect(ask(1, 240_000) + ask(1, 240_000) + ask(1, 240_000)).toBe(1);
+    expect(ask(200, 5_000)).toBeGreaterThan(20); // it was cold
+  });
+
   test("one that was slow is tried again when nobody has asked it for long", () => {
     members(2);
     workers[0].observeInstance(0, 10_000, RESULT_OK);
