@@ -7,6 +7,7 @@ import {
   H2_CANCEL,
   H2_REFUSED_STREAM,
   REASON_REQUEST_TIMEOUT,
+  REASON_RESOURCE_EXHAUSTED,
   REASON_UPSTREAM_PROTOCOL,
   REASON_UPSTREAM_RESET,
   RESET_BY_PEER,
@@ -179,7 +180,7 @@ export function receiveResponseData(stream: u32, ptr: u32, length: u32, end: boo
   store<u64>(exchange, load<u64>(exchange, X_SENT) + length, X_SENT);
   if (isHeld(exchange) && (end || isTooMuchToHold(exchange, length))) passHeld(exchange);
   if (!pipeData(exchange + X_RESPONSE, stream, load<u32>(exchange, X_DOWN), ptr, length, end, 0)) {
-    answer(exchange, REASON_UPSTREAM_RESET);
+    answer(exchange, REASON_RESOURCE_EXHAUSTED);
     return;
   }
   if (pipeWaiting(exchange + X_RESPONSE) != 0) noteStall(exchange);
@@ -205,7 +206,7 @@ export function receiveResponseEnd(stream: u32, trailers: u32): void {
     }
     kept = persistHead(trailers, 0, 0);
     if (kept == 0) {
-      answer(exchange, REASON_UPSTREAM_RESET);
+      answer(exchange, REASON_RESOURCE_EXHAUSTED);
       return;
     }
   }

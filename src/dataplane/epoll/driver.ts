@@ -18,7 +18,7 @@ import { behind, breakLeg, Leg } from "./leg.ts";
 import { ENDING, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EVERYTHING, Poller, READABLE } from "./poller.ts";
 import { giveDescriptor, pendingFailure, resetOnClose, startConnecting, takeDescriptor } from "./socket.ts";
 import { EAGAIN, type Kernel, SHUT_WR } from "./system-calls.ts";
-import { NARROW_BYTES, READ_BYTES, Transfer, VECTORS_MAX } from "./transfer.ts";
+import { NARROW_BYTES, READ_BYTES, Transfer, TURN_BYTES_MAX, VECTORS_MAX } from "./transfer.ts";
 import { Visits } from "./visits.ts";
 
 /** Kinds of events. */
@@ -44,7 +44,9 @@ export class EpollDriver implements SocketDriver {
   #inLine: Leg[] = [];
   #isScheduled = true;
   #deadlineUs = 0;
-  /** When the turn under way began. */
+  /** Legs for whom this turn had no room: first in the next one. */
+  #late: Leg[] = [];
+  #turnBytes = 0;
   #nowUs = monotonicUs();
 
   constructor(engine: Engine, host: SocketHost, kernel: Kernel, descriptors: DescriptorTable) {
@@ -203,8 +205,12 @@ export class EpollDriver implements SocketDriver {
       isLibuvDue = libuvMs === 0;
       const count = poller.wait(this.#waitMs(libuvMs));
       this.#nowUs = monotonicUs();
+      const late = this.#late;
       const line = this.#inLine;
+      this.#late = [];
+      this.#turnBytes = 0;
       this.#inLine = []; // who lines up in this turn waits for the next, and may be told to pause between
+      for (const leg of late) this.#serveInLine(leg);
       for (let index = 0; index < count; index += 1) {
         const kind = poller.kindAt(index);
         if (kind === CONNECTION) this.#serve(poller.idAt(index), poller.eventsAt(index));
@@ -220,7 +226,7 @@ export class EpollDriver implements SocketDriver {
 
   /** How long to wait for events: until somebody else is due. */
   #waitMs(libuvMs: number): number {
-    if (libuvMs === 0 || this.#isScheduled || this.#inLine.length > 0) return 0;
+    if (libuvMs === 0 || this.#isScheduled || this.#inLine.length + this.#late.length > 0) return 0;
     if (this.#deadlineUs === 0) return libuvMs;
     const engineMs = Math.max(0, Math.ceil((this.#deadlineUs - this.#nowUs) / 1_000));
     return libuvMs < 0 ? engineMs : Math.min(libuvMs, engineMs);
@@ -241,9 +247,9 @@ export class EpollDriver implements SocketDriver {
     if (!leg.isOver) this.#read(leg, events);
   }
 
-  #line(leg: Leg, events: number): void {
+  #line(leg: Leg, events: number, line = this.#inLine): void {
     leg.pending |= events;
-    if (!leg.isInLine) this.#inLine.push(leg);
+    if (!leg.isInLine) line.push(leg);
     leg.isInLine = true;
   }
 
@@ -254,13 +260,18 @@ export class EpollDriver implements SocketDriver {
       return;
     }
     if (leg.isEnded) {
-      // Nothing more comes in; an error says that nothing more goes out either.
+      // An error says that nothing goes out either.
       if ((events & EPOLLERR) !== 0) this.#end(leg, pendingFailure(this.#kernel, this.#address, leg.descriptor));
+      return;
+    }
+    if (this.#turnBytes >= TURN_BYTES_MAX) {
+      this.#line(leg, events, this.#late);
       return;
     }
     const isNarrow = leg.isUpstream && this.#engine.readsNarrow(leg.index);
     let bytes = this.#transfer.read(leg.descriptor, isNarrow);
     while (bytes > 0) {
+      this.#turnBytes += bytes;
       this.#engine.receive(leg.handle, bytes, this.#nowUs);
       if (bytes === (isNarrow ? NARROW_BYTES : READ_BYTES)) {
         this.#line(leg, events);

@@ -12,6 +12,8 @@ import { EAGAIN, EINTR, type Kernel, type SystemCalls } from "./system-calls.ts"
 export const VECTORS_MAX = 64;
 /** What one read asks for: as much as fits, and then the socket is the next one's turn. */
 export const READ_BYTES = READ_BUFFER_BYTES;
+/** What is read in one turn lies in the engine until its end, so that a turn reads this much and a little. */
+export const TURN_BYTES_MAX = 16 * READ_BYTES;
 /** The same where the engine has no use for as much. */
 export const NARROW_BYTES = H1_NARROW_READ_BYTES;
 
